@@ -1,0 +1,29 @@
+//! A Prometheus exporter for Clumio: it polls the list of tasks (backups, restores, snapshots),
+//! follows each task from creation to its end, and serves exact counts.
+//!
+//! It is not a client library: of the API it calls `GET /tasks` alone, and it changes nothing.
+//!
+//! A module imports only from those above it in this list, and a test (`tests/layers.rs`) keeps it so:
+//!
+//! 1. [`time`], [`tasks`], [`settings`]: two clocks, what a task is, what the user configured.
+//! 2. [`ledger`]: applies tasks to the numbers of one account, each exactly once. No I/O, no clock.
+//! 3. [`api`]: the client: wire types, pages, retries, the rate limit.
+//! 4. [`poll`]: one pass over the API, and why it loses no task and counts none twice.
+//! 5. [`exposition`]: metric families from snapshots, self-metrics, the rendered page.
+//! 6. [`accounts`]: one poller an account, each on its own timer.
+//! 7. [`web`]: HTTP: the exposition and the health of the process.
+//! 8. [`cli`]: commands, flags, logs.
+//!
+//! Beside them stands [`simulator`], a model of the API that shares no type with the client.
+
+pub mod accounts;
+pub mod api;
+pub mod cli;
+pub mod exposition;
+pub mod ledger;
+pub mod poll;
+pub mod settings;
+pub mod simulator;
+pub mod tasks;
+pub mod time;
+pub mod web;

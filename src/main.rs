@@ -1,0 +1,5 @@
+//! The `clumio-exporter` program: see [`clumio_exporter::cli`].
+
+fn main() -> std::process::ExitCode {
+    clumio_exporter::cli::main()
+}
