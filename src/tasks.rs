@@ -17,7 +17,7 @@ pub const ID_BYTES: usize = 256;
 
 /// The API's identifier of a task: text, with no promise about its form.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TaskId(Box<str>);
+pub struct TaskId(Arc<str>);
 
 /// A word of the API that becomes a label value: at most [`LABEL_BYTES`] long.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -74,3 +74,13 @@ pub trait Observer: Send + Sync {
     /// A row had this defect.
     fn defect(&self, defect: Defect);
 }
+
+// === impl Page ===
+
+impl Page {
+    /// Whether the page has no row at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty() && self.without_status.is_empty() && self.without_id == 0
+    }
+}

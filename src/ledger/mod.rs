@@ -1,1 +1,319 @@
-//! (being written)
+//! The numbers of one account: applies what polls read, each task exactly once.
+//!
+//! The ledger does no I/O and has no clock. A poll gives it rows and two instants, and gets a [`Snapshot`].
+//!
+//! # Why each task counts once
+//!
+//! A task enters the numbers when its id is first applied, and later rows of that id only move it. So a task
+//! could count twice only if its id were forgotten and a later row let it in again. A row of an unknown id is let
+//! in if it was created at or after [`Ledger::listed_from`], the earliest creation that polls still list; ids
+//! of tasks created since then are never forgotten. An older row is let in only if it is open, and only when two
+//! polls in a row show it: ids of open tasks are never forgotten either, so such a row is a task that was never
+//! seen, or an answer from a replica that lags; for one overlap after a task was seen to end its id is kept
+//! against the latter.
+//!
+//! A task that has ended with a known status never moves again, whatever is read later.
+//!
+//! # What counts
+//!
+//! The gauges hold every open task, and ended ones for the window. The counters start at an instant, the
+//! baseline: a task counts as created if it was created after it, or if it is first read after the first pass
+//! (it can then be older than the baseline only by the overlap, the time that a row may take to
+//! appear); it counts as ended if it was seen open, or ended after the baseline, or counted as created.
+//!
+//! # What it costs
+//!
+//! Memory is proportional to open tasks, to ids of the last overlap, and to kinds × granules of the window: never
+//! to the number of rows read. The ledger is cheap to clone, and a poll commits to a clone: a failure halfway
+//! leaves what is published untouched.
+
+mod counter;
+mod kinds;
+mod known;
+mod snapshot;
+mod window;
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use kinds::{Cell, Kinds};
+use known::{Known, Missing, State};
+
+pub use snapshot::{KindSample, Snapshot, StatusSample};
+
+use crate::tasks::{Task, TaskId};
+use crate::time::{Timestamp, earlier};
+
+/// The settings that the numbers depend on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// How long an ended task stays in the gauges.
+    pub window: Duration,
+    /// How late a task may appear in the list after its creation.
+    pub overlap: Duration,
+    /// How long a new counter stays at 0.
+    pub counter_hold: Duration,
+    /// How many categories have series of their own.
+    pub max_categories: usize,
+    /// How many pairs of category and type have series of their own.
+    pub max_kinds: usize,
+}
+
+/// When a poll took place, in the API's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PollTime {
+    /// When its first answer was given. Everything listed later in the poll is at least as new.
+    pub first_answer: Timestamp,
+    /// When its last answer was: from then on the numbers are published.
+    pub last_answer: Timestamp,
+}
+
+/// The numbers of one account, and the tasks that can still change them.
+#[derive(Debug, Clone)]
+pub struct Ledger {
+    rules: Rules,
+    baseline: Timestamp,
+    watermark: Timestamp,
+    /// Ids of all tasks created since this instant are remembered. With a longer overlap it stays where it is, so
+    /// that the overlap grows in instead of letting forgotten tasks in again.
+    remembered_from: Timestamp,
+    tasks: HashMap<TaskId, Known>,
+    /// Open tasks created before [`Ledger::listed_from`] that the last poll showed for the first time.
+    suspects: HashSet<TaskId>,
+    kinds: Kinds,
+    vanished: u64,
+}
+
+/// What is being applied: the first pass, or a poll after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Baseline,
+    Following,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// An empty ledger whose counters start at `baseline`.
+    #[must_use]
+    pub fn new(rules: Rules, baseline: Timestamp) -> Self {
+        let kinds = Kinds::new(rules.window, rules.max_categories, rules.max_kinds);
+        Self {
+            remembered_from: earlier(baseline, rules.overlap),
+            rules,
+            baseline,
+            watermark: baseline,
+            tasks: HashMap::new(),
+            suspects: HashSet::new(),
+            kinds,
+            vanished: 0,
+        }
+    }
+
+    /// The instant at which the counters start.
+    #[must_use]
+    pub fn baseline(&self) -> Timestamp {
+        self.baseline
+    }
+
+    /// The earliest creation that the next poll must list: an overlap before the watermark, but not before ids are
+    /// remembered.
+    #[must_use]
+    pub fn listed_from(&self) -> Timestamp {
+        earlier(self.watermark, self.rules.overlap).max(self.remembered_from)
+    }
+
+    /// The tasks that can still change: each must be read by every poll, in a listing or by its id.
+    pub fn followed(&self) -> impl Iterator<Item = &TaskId> {
+        self.tasks.iter().filter(|(_, known)| known.is_followed()).map(|(id, _)| id)
+    }
+
+    /// Takes in what the first pass read: each task once, as it stood at some instant since the baseline.
+    pub fn take_baseline(&mut self, mut tasks: Vec<Task>, at: Timestamp) {
+        sort_by_creation(&mut tasks);
+        for task in &tasks {
+            self.apply(task, at, Phase::Baseline);
+        }
+    }
+
+    /// Applies a whole poll: its rows, each task once, with every followed task that the API returned.
+    pub fn commit(&mut self, mut tasks: Vec<Task>, time: PollTime) -> Snapshot {
+        let at = time.first_answer;
+        sort_by_creation(&mut tasks);
+        let suspects = std::mem::take(&mut self.suspects);
+        let mut returned = HashSet::with_capacity(self.tasks.len().min(tasks.len()));
+        for task in &tasks {
+            if self.is_admitted(task, &suspects) {
+                self.apply(task, at, Phase::Following);
+                returned.insert(&task.id);
+            }
+        }
+        self.settle(&returned, at);
+        self.move_watermark(&tasks, at);
+        self.forget(at);
+        self.kinds.expire(at);
+        self.kinds.publish(self.rules.counter_hold, time.last_answer);
+        self.snapshot(at)
+    }
+
+    /// Whether a row may enter or move the numbers; an old open one that was never seen is noted instead, and
+    /// enters when the next poll shows it too.
+    fn is_admitted(&mut self, task: &Task, suspects: &HashSet<TaskId>) -> bool {
+        let listed = task.created.is_none_or(|created| created >= self.listed_from());
+        if listed || self.tasks.contains_key(&task.id) {
+            return true;
+        }
+        if task.has_ended() {
+            return false;
+        }
+        let again = suspects.contains(&task.id);
+        if !again {
+            self.suspects.insert(task.id.clone());
+        }
+        again
+    }
+
+    fn apply(&mut self, task: &Task, at: Timestamp, phase: Phase) {
+        match self.tasks.get(&task.id) {
+            Some(known) => {
+                let moved = self.moved(known.clone(), task, at);
+                self.tasks.insert(task.id.clone(), moved);
+            }
+            None => self.admit(task, at, phase),
+        }
+    }
+
+    /// Takes in a task that was never seen.
+    fn admit(&mut self, task: &Task, at: Timestamp, phase: Phase) {
+        let unknown_creation = match phase {
+            Phase::Baseline => self.baseline,
+            Phase::Following => at,
+        };
+        let created = task.created.unwrap_or(unknown_creation);
+        let cell = self.kinds.cell(&task.category, &task.task_type, &task.status);
+        let counts_as_created = created > self.baseline
+            || (phase == Phase::Following && created >= earlier(self.baseline, self.rules.overlap));
+        if counts_as_created {
+            self.kinds.count_created(cell);
+        }
+        let state = if task.has_ended() {
+            let ended = end_of(task, at, phase, created);
+            let counts_as_ended = counts_as_created || ended > self.baseline;
+            self.end(cell, task, ended, at, counts_as_ended, None)
+        } else {
+            self.kinds.add_open(cell);
+            State::Open { missing: None }
+        };
+        let known = Known { cell, created, state };
+        if known.is_followed() || created >= self.remembered_from {
+            self.tasks.insert(task.id.clone(), known);
+        }
+    }
+
+    /// Moves a known task to where a later row puts it.
+    fn moved(&mut self, known: Known, task: &Task, at: Timestamp) -> Known {
+        let (counts, since) = match known.state {
+            State::Ended { .. } => return known,
+            State::Open { .. } => {
+                self.kinds.remove_open(known.cell);
+                (true, None)
+            }
+            State::Vanished { .. } => (true, None),
+            State::Provisional { ended, counts, since } => {
+                self.kinds.remove_ended(known.cell, ended);
+                (counts, Some(since))
+            }
+        };
+        let cell = self.kinds.with_status(known.cell, &task.status);
+        let state = if task.has_ended() {
+            let ended = end_of(task, at, Phase::Following, known.created);
+            self.end(cell, task, ended, at, counts, since)
+        } else {
+            self.kinds.add_open(cell);
+            State::Open { missing: None }
+        };
+        Known { cell, state, ..known }
+    }
+
+    /// Counts a task as ended; one with an unknown status enters the counters only when it is final.
+    fn end(
+        &mut self,
+        cell: Cell,
+        task: &Task,
+        ended: Timestamp,
+        at: Timestamp,
+        counts: bool,
+        provisional_since: Option<Timestamp>,
+    ) -> State {
+        self.kinds.add_ended(cell, ended, at);
+        if !task.status.is_final() {
+            return State::Provisional { since: provisional_since.unwrap_or(at), ended, counts };
+        }
+        if counts {
+            self.kinds.count_ended(cell);
+        }
+        State::Ended { seen: at }
+    }
+
+    /// Passes time over the tasks that can still change: those that the API did not return are missing, and
+    /// unknown statuses become final.
+    fn settle(&mut self, returned: &HashSet<&TaskId>, at: Timestamp) {
+        for (id, known) in &mut self.tasks {
+            match known.state {
+                State::Open { missing } if !returned.contains(id) => {
+                    let missing = Missing::again(missing, at);
+                    known.state = State::Open { missing: Some(missing) };
+                    if missing.is_gone(at) {
+                        known.state = State::Vanished { at };
+                        self.kinds.remove_open(known.cell);
+                        self.vanished += 1;
+                    }
+                }
+                State::Provisional { since, counts, .. } if known::is_settled(since, at) => {
+                    known.state = State::Ended { seen: at };
+                    if counts {
+                        self.kinds.count_ended(known.cell);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn move_watermark(&mut self, tasks: &[Task], at: Timestamp) {
+        if let Some(newest) = tasks.iter().filter_map(|task| task.created).max() {
+            self.watermark = self.watermark.max(newest.min(at));
+        }
+    }
+
+    fn forget(&mut self, at: Timestamp) {
+        let listed_from = self.listed_from();
+        self.tasks.retain(|_, known| !known.can_be_forgotten(&self.rules, listed_from, at));
+        self.remembered_from = listed_from;
+    }
+
+    fn snapshot(&self, at: Timestamp) -> Snapshot {
+        Snapshot {
+            at,
+            baseline: self.baseline,
+            watermark: self.watermark,
+            vanished_total: self.vanished,
+            kinds: self.kinds.samples(),
+        }
+    }
+}
+
+/// Oldest first, so that which kind finds the caps full depends on the tasks, not on the order of the list.
+fn sort_by_creation(tasks: &mut [Task]) {
+    tasks.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+}
+
+/// When an ended task ended, never later than the poll. Where the API does not tell it is the poll that first saw
+/// it ended, or in the baseline, where that says nothing, its start or its creation.
+fn end_of(task: &Task, at: Timestamp, phase: Phase, created: Timestamp) -> Timestamp {
+    let unknown_end = match phase {
+        Phase::Baseline => task.started.unwrap_or(created),
+        Phase::Following => at,
+    };
+    task.ended.unwrap_or(unknown_end).min(at)
+}

@@ -1,0 +1,105 @@
+//! A counter that is held back until Prometheus has had the time to see where it started.
+//!
+//! `increase()` ignores the first sample of a series: a counter that first appears as 1 has, to a rule, never
+//! risen. So a new series is published as 0 and stays there for at least one poll and for the hold, and
+//! only then moves to what was counted. This depends on time and polls, never on who scraped: a second
+//! Prometheus, or one that was down, cannot change what is published.
+
+use std::time::Duration;
+
+use crate::time::{Timestamp, elapsed};
+
+/// A number that only rises, and what is published of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Counter {
+    total: u64,
+    published: u64,
+    hold: Hold,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Hold {
+    /// Never published yet.
+    #[default]
+    New,
+    /// Published at its first value since this instant.
+    Since(Timestamp),
+    /// Free to move.
+    Over,
+}
+
+// === impl Counter ===
+
+impl Counter {
+    pub(super) fn increment(&mut self) {
+        self.total += 1;
+    }
+
+    /// What is published.
+    pub(super) fn published(&self) -> u64 {
+        self.published
+    }
+
+    /// Publishes at the instant `now`: the first time the value so far published, later the total, once the
+    /// hold is over. Call it once a poll.
+    pub(super) fn publish(&mut self, hold: Duration, now: Timestamp) {
+        match self.hold {
+            Hold::New => self.hold = Hold::Since(now),
+            // A clock that was set back must not prolong the hold.
+            Hold::Since(since) if now < since => self.hold = Hold::Since(now),
+            Hold::Since(since) if elapsed(since, now) >= hold => {
+                self.hold = Hold::Over;
+                self.published = self.total;
+            }
+            Hold::Since(_) => {}
+            Hold::Over => self.published = self.total,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOLD: Duration = Duration::from_secs(120);
+
+    fn second(n: i64) -> Timestamp {
+        Timestamp::from_second(n).expect("the second must be in range")
+    }
+
+    fn published_at(counter: &mut Counter, at: i64) -> u64 {
+        counter.publish(HOLD, second(at));
+        counter.published()
+    }
+
+    #[test]
+    fn a_new_series_is_zero_until_the_hold_is_over() {
+        let mut counter = Counter::default();
+        counter.increment();
+        assert_eq!(published_at(&mut counter, 1000), 0);
+        assert_eq!(published_at(&mut counter, 1119), 0);
+        counter.increment();
+        assert_eq!(published_at(&mut counter, 1120), 2);
+        counter.increment();
+        assert_eq!(published_at(&mut counter, 1121), 3);
+    }
+
+    #[test]
+    fn without_a_hold_a_new_series_is_zero_for_one_poll() {
+        let mut counter = Counter::default();
+        counter.increment();
+        counter.publish(Duration::ZERO, second(1000));
+        assert_eq!(counter.published(), 0);
+        counter.publish(Duration::ZERO, second(1000));
+        assert_eq!(counter.published(), 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_starts_the_hold_anew_and_no_more() {
+        let mut counter = Counter::default();
+        counter.increment();
+        assert_eq!(published_at(&mut counter, 10_000), 0);
+        assert_eq!(published_at(&mut counter, 2_000), 0);
+        assert_eq!(published_at(&mut counter, 2_120), 1);
+    }
+}

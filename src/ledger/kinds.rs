@@ -1,0 +1,268 @@
+//! The kinds of tasks, their numbers, and the caps that bound how many there can be.
+//!
+//! A kind is a pair of category and type. Its place is fixed when it is first seen, so that a series never
+//! changes its meaning. Beyond `max_kinds` only the type folds, into `other`: category and status stay, so that
+//! a rule by category stays right. Beyond `max_categories` the category becomes `other` as well. What folds is
+//! not remembered, so that memory stays bounded by the caps whatever the API answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::counter::Counter;
+use super::snapshot::{KindSample, StatusSample};
+use super::window::{EndedCounts, Window};
+use crate::tasks::{Label, Status};
+use crate::time::Timestamp;
+
+/// How many statuses beyond the known ones are published under their own word; the vendor documents six
+/// statuses in all, so that more than this is a fault, not a vocabulary.
+const MAX_OTHER_STATUSES: usize = 20;
+
+/// Where in [`Kinds`] a task is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cell {
+    kind: u32,
+    status: u32,
+}
+
+/// The numbers of every kind.
+#[derive(Debug, Clone)]
+pub(super) struct Kinds {
+    window: Window,
+    max_categories: usize,
+    max_own: usize,
+    all: Vec<Kind>,
+    places: BTreeMap<Label, BTreeMap<Label, u32>>,
+    folded: usize,
+    other_statuses: BTreeSet<Label>,
+}
+
+/// The numbers of one kind.
+#[derive(Debug, Clone)]
+struct Kind {
+    category: Label,
+    task_type: Label,
+    created: Counter,
+    statuses: Vec<Numbers>,
+}
+
+/// The numbers of one status of a kind.
+#[derive(Debug, Clone)]
+struct Numbers {
+    status: Status,
+    open: u64,
+    ended: EndedCounts,
+    /// None until a task has ended with this status; the known final statuses start at 0.
+    ended_total: Option<Counter>,
+}
+
+// === impl Kinds ===
+
+impl Kinds {
+    pub(super) fn new(window: Duration, max_categories: usize, max_kinds: usize) -> Self {
+        Self {
+            window: Window::new(window),
+            max_categories,
+            max_own: max_kinds,
+            all: Vec::new(),
+            places: BTreeMap::new(),
+            folded: 0,
+            other_statuses: BTreeSet::new(),
+        }
+    }
+
+    /// The place of a task of this category, type and status.
+    pub(super) fn cell(&mut self, category: &Label, task_type: &Label, status: &Status) -> Cell {
+        let kind = self.place(category, task_type);
+        self.with_status(Cell { kind, status: 0 }, status)
+    }
+
+    /// The place of the same kind with another status.
+    pub(super) fn with_status(&mut self, cell: Cell, status: &Status) -> Cell {
+        let status = self.published_status(status);
+        let statuses = &mut self.all[cell.kind as usize].statuses;
+        let position = statuses.iter().position(|numbers| numbers.status == status);
+        let position = position.unwrap_or_else(|| {
+            statuses.push(Numbers::new(status));
+            statuses.len() - 1
+        });
+        Cell { kind: cell.kind, status: index(position) }
+    }
+
+    pub(super) fn count_created(&mut self, cell: Cell) {
+        self.all[cell.kind as usize].created.increment();
+    }
+
+    pub(super) fn count_ended(&mut self, cell: Cell) {
+        self.numbers(cell).ended_total.get_or_insert_default().increment();
+    }
+
+    pub(super) fn add_open(&mut self, cell: Cell) {
+        self.numbers(cell).open += 1;
+    }
+
+    pub(super) fn remove_open(&mut self, cell: Cell) {
+        self.numbers(cell).open -= 1;
+    }
+
+    pub(super) fn add_ended(&mut self, cell: Cell, ended: Timestamp, at: Timestamp) {
+        let window = self.window;
+        self.numbers(cell).ended.add(window, ended, at);
+    }
+
+    pub(super) fn remove_ended(&mut self, cell: Cell, ended: Timestamp) {
+        let window = self.window;
+        self.numbers(cell).ended.remove(window, ended);
+    }
+
+    /// Drops the ended tasks that have left the window by `at`.
+    pub(super) fn expire(&mut self, at: Timestamp) {
+        for numbers in self.all.iter_mut().flat_map(|kind| &mut kind.statuses) {
+            numbers.ended.expire(self.window, at);
+        }
+    }
+
+    /// Moves the counters whose hold is over to their totals.
+    pub(super) fn publish(&mut self, hold: Duration, now: Timestamp) {
+        for kind in &mut self.all {
+            kind.created.publish(hold, now);
+            for counter in kind.statuses.iter_mut().filter_map(|numbers| numbers.ended_total.as_mut()) {
+                counter.publish(hold, now);
+            }
+        }
+    }
+
+    /// What is published, sorted by category and type, and within them by status.
+    pub(super) fn samples(&self) -> Vec<KindSample> {
+        let in_order = self.places.values().flat_map(BTreeMap::values);
+        in_order.map(|&place| self.all[place as usize].sample()).collect()
+    }
+
+    fn place(&mut self, category: &Label, task_type: &Label) -> u32 {
+        let known = |label: &Label| self.places.contains_key(label);
+        let category = if known(category) || self.own_categories() < self.max_categories {
+            category.clone()
+        } else {
+            Label::other()
+        };
+        let types = self.places.entry(category.clone()).or_default();
+        if let Some(&place) = types.get(task_type) {
+            return place;
+        }
+        let task_type =
+            if self.all.len() - self.folded < self.max_own { task_type.clone() } else { Label::other() };
+        let place = types.entry(task_type.clone()).or_insert_with(|| {
+            self.folded += usize::from(task_type == Label::other());
+            self.all.push(Kind::new(category, task_type));
+            index(self.all.len() - 1)
+        });
+        *place
+    }
+
+    /// How many categories have a place of their own.
+    fn own_categories(&self) -> usize {
+        self.places.len() - usize::from(self.places.contains_key(&Label::other()))
+    }
+
+    fn published_status(&mut self, status: &Status) -> Status {
+        let Status::Other(word) = status else { return status.clone() };
+        if self.other_statuses.len() < MAX_OTHER_STATUSES {
+            self.other_statuses.insert(word.clone());
+        }
+        if self.other_statuses.contains(word) { status.clone() } else { Status::Other(Label::other()) }
+    }
+
+    fn numbers(&mut self, cell: Cell) -> &mut Numbers {
+        &mut self.all[cell.kind as usize].statuses[cell.status as usize]
+    }
+}
+
+fn index(position: usize) -> u32 {
+    u32::try_from(position).expect("kinds and statuses must be capped")
+}
+
+// === impl Kind ===
+
+impl Kind {
+    /// A kind with the six known statuses, so that each is published as 0 from the start.
+    fn new(category: Label, task_type: Label) -> Self {
+        let statuses = Status::OPEN.into_iter().chain(Status::ENDED).map(Numbers::new).collect();
+        Self { category, task_type, created: Counter::default(), statuses }
+    }
+
+    fn sample(&self) -> KindSample {
+        let mut statuses: Vec<StatusSample> = self.statuses.iter().map(Numbers::sample).collect();
+        statuses.sort_by(|a, b| a.status.as_str().cmp(b.status.as_str()));
+        KindSample {
+            category: self.category.clone(),
+            task_type: self.task_type.clone(),
+            created_total: self.created.published(),
+            statuses,
+        }
+    }
+}
+
+// === impl Numbers ===
+
+impl Numbers {
+    fn new(status: Status) -> Self {
+        let ended_total = status.is_final().then(Counter::default);
+        Self { status, open: 0, ended: EndedCounts::default(), ended_total }
+    }
+
+    fn sample(&self) -> StatusSample {
+        StatusSample {
+            status: self.status.clone(),
+            tasks: self.open + self.ended.sum(),
+            ended_total: self.ended_total.as_ref().map(Counter::published),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(kinds: &mut Kinds, category: &str, task_type: &str) -> (String, String) {
+        let cell = kinds.cell(&Label::new(category), &Label::new(task_type), &Status::Queued);
+        let kind = &kinds.all[cell.kind as usize];
+        (kind.category.to_string(), kind.task_type.to_string())
+    }
+
+    fn pair(category: &str, task_type: &str) -> (String, String) {
+        (category.to_owned(), task_type.to_owned())
+    }
+
+    #[test]
+    fn beyond_the_cap_of_kinds_only_the_type_folds() {
+        let mut kinds = Kinds::new(Duration::from_secs(60), 20, 2);
+        assert_eq!(place(&mut kinds, "backup", "a"), pair("backup", "a"));
+        assert_eq!(place(&mut kinds, "backup", "b"), pair("backup", "b"));
+        assert_eq!(place(&mut kinds, "backup", "c"), pair("backup", "other"));
+        assert_eq!(place(&mut kinds, "restore", "d"), pair("restore", "other"));
+        assert_eq!(place(&mut kinds, "backup", "a"), pair("backup", "a"), "a place is fixed");
+        assert_eq!(kinds.samples().len(), 4);
+    }
+
+    #[test]
+    fn beyond_the_cap_of_categories_the_category_folds() {
+        let mut kinds = Kinds::new(Duration::from_secs(60), 1, 10);
+        assert_eq!(place(&mut kinds, "backup", "a"), pair("backup", "a"));
+        assert_eq!(place(&mut kinds, "restore", "a"), pair("other", "a"));
+        assert_eq!(place(&mut kinds, "snapshot", "b"), pair("other", "b"));
+    }
+
+    #[test]
+    fn kinds_beyond_every_cap_take_no_memory() {
+        let mut kinds = Kinds::new(Duration::from_secs(60), 3, 5);
+        for n in 0..1000 {
+            place(&mut kinds, &format!("category {n}"), &format!("type {n}"));
+        }
+        assert_eq!(kinds.samples().len(), 5 + 1);
+        for n in 0..1000 {
+            let status = Status::from_word(&format!("status {n}"));
+            kinds.cell(&Label::new("category 0"), &Label::new("type 0"), &status);
+        }
+        assert_eq!(kinds.all[0].statuses.len(), 6 + MAX_OTHER_STATUSES + 1);
+    }
+}

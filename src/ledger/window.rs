@@ -1,0 +1,125 @@
+//! Ended tasks that are still in the window, counted by when they ended.
+//!
+//! Tasks are counted in granules of time, not kept: memory follows the window's length, never the number of
+//! tasks. A granule leaves as a whole once its latest instant has left, so that no task leaves early and none
+//! leaves more than one granule late.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::time::{Timestamp, earlier};
+
+/// How many granules the window is cut into.
+const GRANULES: u64 = 1440;
+
+/// How long ended tasks are counted, and how finely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    length: Duration,
+    granule: i64,
+}
+
+/// The number of tasks that ended in the window.
+///
+/// The key is the end of a granule, in seconds since the Unix epoch: all its tasks ended before it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct EndedCounts {
+    granules: BTreeMap<i64, u64>,
+    sum: u64,
+}
+
+// === impl Window ===
+
+impl Window {
+    pub(super) fn new(length: Duration) -> Self {
+        let granule = (length.as_secs() / GRANULES).max(1);
+        Self { length, granule: i64::try_from(granule).unwrap_or(i64::MAX) }
+    }
+
+    /// The end of the granule in which `ended` lies.
+    fn granule_end(self, ended: Timestamp) -> i64 {
+        (ended.as_second().div_euclid(self.granule) + 1).saturating_mul(self.granule)
+    }
+
+    /// Granules that end here or before have left.
+    fn left_until(self, at: Timestamp) -> i64 {
+        earlier(at, self.length).as_second()
+    }
+}
+
+// === impl EndedCounts ===
+
+impl EndedCounts {
+    pub(super) fn sum(&self) -> u64 {
+        self.sum
+    }
+
+    /// Counts a task that ended at `ended`, unless it has left the window by `at`.
+    pub(super) fn add(&mut self, window: Window, ended: Timestamp, at: Timestamp) {
+        let key = window.granule_end(ended);
+        if key > window.left_until(at) {
+            *self.granules.entry(key).or_default() += 1;
+            self.sum += 1;
+        }
+    }
+
+    /// Takes back a task that was counted as ended at `ended`; nothing happens if it has left.
+    pub(super) fn remove(&mut self, window: Window, ended: Timestamp) {
+        if let Some(count) = self.granules.get_mut(&window.granule_end(ended))
+            && *count > 0
+        {
+            *count -= 1;
+            self.sum -= 1;
+        }
+    }
+
+    /// Drops what has left the window by `at`.
+    pub(super) fn expire(&mut self, window: Window, at: Timestamp) {
+        let left_until = window.left_until(at);
+        while let Some(first) = self.granules.first_entry()
+            && *first.key() <= left_until
+        {
+            self.sum -= first.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn second(n: i64) -> Timestamp {
+        Timestamp::from_second(n).expect("the second must be in range")
+    }
+
+    #[test]
+    fn a_task_leaves_the_window_never_early_and_at_most_one_granule_late() {
+        let window = Window::new(Duration::from_secs(86_400));
+        for ended in 1_000_000..1_000_120 {
+            let mut counts = EndedCounts::default();
+            counts.add(window, second(ended), second(ended));
+            counts.expire(window, second(ended + 86_400));
+            assert_eq!(counts.sum(), 1, "ended at {ended}");
+            counts.expire(window, second(ended + 86_400 + 60));
+            assert_eq!(counts.sum(), 0, "ended at {ended}");
+        }
+    }
+
+    #[test]
+    fn a_task_that_left_before_it_was_read_is_not_counted() {
+        let window = Window::new(Duration::from_secs(60));
+        let mut counts = EndedCounts::default();
+        counts.add(window, second(100), second(200));
+        assert_eq!(counts.sum(), 0);
+    }
+
+    #[test]
+    fn what_is_taken_back_is_no_longer_counted() {
+        let window = Window::new(Duration::from_secs(60));
+        let mut counts = EndedCounts::default();
+        counts.add(window, second(100), second(110));
+        counts.remove(window, second(100));
+        counts.remove(window, second(100));
+        assert_eq!(counts.sum(), 0);
+    }
+}

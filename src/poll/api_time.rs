@@ -1,0 +1,171 @@
+//! The API's own time, from the `Date` of its answers.
+//!
+//! Creations and ends are stamped by the API, so windows and overlaps are measured on its clock and this
+//! machine's may be hours off. But a `Date` can be wrong as well (a cache, a gateway, a replica whose clock
+//! jumped), and a wrong time would empty the window for good. So an answer is believed when it agrees with what
+//! was believed before plus the monotonic time since; one that does not must be repeated by the next poll,
+//! and until then the expected time is used. A process's first time is believed when two answers agree.
+//!
+//! `Date` is truncated to a second and travels for a while: the time is late, never early, which is the safe
+//! side, because the watermark must not pass what was listed.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+
+use crate::ledger::PollTime;
+use crate::time::{Moment, Timestamp};
+
+/// How many answers of a poll are asked for their time: enough to outvote wrong ones.
+const ANSWERS: usize = 16;
+
+/// The distance from this machine's monotonic clock to the API's clock.
+type Offset = SignedDuration;
+
+/// The belief about the API's clock, from poll to poll.
+#[derive(Debug, Clone)]
+pub(super) struct ApiTime {
+    tolerance: Duration,
+    believed: Option<Offset>,
+    doubted: Option<Offset>,
+}
+
+/// When the answers of one poll came, and what they said of the time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answers {
+    first: Vec<(Option<Timestamp>, Moment)>,
+    last: Option<Moment>,
+}
+
+// === impl Answers ===
+
+impl Answers {
+    pub(super) fn note(&mut self, date: Option<Timestamp>, received: Moment) {
+        if self.first.len() < ANSWERS {
+            self.first.push((date, received));
+        }
+        self.last = Some(received);
+    }
+
+    /// What the answers say, or this machine's clock where none says anything.
+    fn offsets(&self) -> Vec<Offset> {
+        let offset = |time: Timestamp, at: &Moment| time.as_duration().saturating_sub(signed(at.steady));
+        let dated = self.first.iter().filter_map(|(date, at)| date.map(|date| offset(date, at)));
+        let dated: Vec<Offset> = dated.collect();
+        if dated.is_empty() { self.first.iter().map(|(_, at)| offset(at.wall, at)).collect() } else { dated }
+    }
+
+    fn at(&self, offset: Offset) -> Option<PollTime> {
+        let (_, first) = self.first.first()?;
+        Some(PollTime { first_answer: instant(offset, *first), last_answer: instant(offset, self.last?) })
+    }
+}
+
+// === impl ApiTime ===
+
+impl ApiTime {
+    /// Answers that are no further apart than `tolerance` agree.
+    pub(super) fn new(tolerance: Duration) -> Self {
+        Self { tolerance, believed: None, doubted: None }
+    }
+
+    /// When a poll with these answers took place; none if this is the first and no two of them agree.
+    pub(super) fn resolve(&mut self, answers: &Answers) -> Option<PollTime> {
+        let offsets = answers.offsets();
+        let expected = match self.believed {
+            None => self.first_pair(&offsets)?,
+            Some(believed) => believed,
+        };
+        let confirmed = offsets.iter().copied().find(|offset| self.agree(*offset, expected));
+        let repeated =
+            offsets.iter().copied().find(|&offset| self.doubted.is_some_and(|it| self.agree(it, offset)));
+        let believed = confirmed.or(repeated).unwrap_or(expected);
+        self.doubted = match confirmed.or(repeated) {
+            Some(_) => None,
+            None => offsets.first().copied(),
+        };
+        self.believed = Some(believed);
+        answers.at(believed)
+    }
+
+    /// When these answers came, going by what is believed already; none before the first [`Self::resolve`].
+    pub(super) fn expected(&self, answers: &Answers) -> Option<PollTime> {
+        answers.at(self.believed?)
+    }
+
+    fn first_pair(&self, offsets: &[Offset]) -> Option<Offset> {
+        let partner = |n: usize| offsets[n + 1..].iter().any(|other| self.agree(*other, offsets[n]));
+        (0..offsets.len()).find(|&n| partner(n)).map(|n| offsets[n])
+    }
+
+    fn agree(&self, a: Offset, b: Offset) -> bool {
+        a.saturating_sub(b).unsigned_abs() <= self.tolerance
+    }
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+fn instant(offset: Offset, at: Moment) -> Timestamp {
+    let since_epoch = offset.saturating_add(signed(at.steady));
+    Timestamp::from_duration(since_epoch).unwrap_or(at.wall)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: i64 = 1_800_000_000;
+
+    /// Answers that came `steady` seconds after the start, with these `Date`s.
+    fn answers(steady: u64, dates: &[Option<i64>]) -> Answers {
+        let mut answers = Answers::default();
+        for date in dates {
+            let wall = second(START + 7_000);
+            let at = Moment { wall, steady: Duration::from_secs(steady) };
+            answers.note(date.map(|offset| second(START + offset)), at);
+        }
+        answers
+    }
+
+    fn second(n: i64) -> Timestamp {
+        Timestamp::from_second(n).expect("the second must be in range")
+    }
+
+    fn resolve(time: &mut ApiTime, answers: &Answers) -> Option<i64> {
+        time.resolve(answers).map(|time| time.first_answer.as_second() - START)
+    }
+
+    #[test]
+    fn the_first_time_needs_two_answers_that_agree() {
+        let mut time = ApiTime::new(Duration::from_secs(600));
+        assert_eq!(resolve(&mut time, &answers(0, &[Some(9_000)])), None);
+        assert_eq!(resolve(&mut time, &answers(0, &[Some(9_000), Some(0)])), None);
+        assert_eq!(resolve(&mut time, &answers(0, &[Some(9_000), Some(0), Some(1)])), Some(0));
+    }
+
+    #[test]
+    fn a_time_that_is_far_off_is_believed_only_when_the_next_poll_repeats_it() {
+        let mut time = ApiTime::new(Duration::from_secs(600));
+        resolve(&mut time, &answers(0, &[Some(0), Some(0)]));
+        assert_eq!(resolve(&mut time, &answers(60, &[Some(3_660), Some(3_660)])), Some(60), "expected");
+        assert_eq!(resolve(&mut time, &answers(120, &[Some(3_720), Some(3_720)])), Some(3_720), "repeated");
+        assert_eq!(resolve(&mut time, &answers(180, &[Some(180)])), Some(3_780), "expected");
+        assert_eq!(resolve(&mut time, &answers(240, &[Some(3_840)])), Some(3_840), "as before");
+        assert_eq!(resolve(&mut time, &answers(300, &[Some(300)])), Some(3_900), "doubted anew");
+    }
+
+    #[test]
+    fn one_right_answer_outvotes_wrong_ones() {
+        let mut time = ApiTime::new(Duration::from_secs(600));
+        resolve(&mut time, &answers(0, &[Some(0), Some(0)]));
+        assert_eq!(resolve(&mut time, &answers(60, &[Some(-9_000), Some(62)])), Some(62));
+    }
+
+    #[test]
+    fn without_any_date_the_local_clock_is_used() {
+        let mut time = ApiTime::new(Duration::from_secs(600));
+        assert_eq!(resolve(&mut time, &answers(0, &[None, None])), Some(7_000));
+    }
+}

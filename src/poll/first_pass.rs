@@ -1,0 +1,129 @@
+//! The first pass: the tasks that are there when the exporter starts without a state.
+//!
+//! Open tasks come first, because they may be older than the lookback and no range of creation would show them.
+//! Rows slip while they are read, so they are read until a reading brings nothing that was there before and there
+//! are as many distinct ones as the API counts. One that slips every time is met again by the polls
+//! after, which take in open tasks however old.
+//!
+//! Then the lookback is read in slices of creation, oldest first. All of it lies before the baseline, so only rows
+//! that appear late can still enter, within an overlap of the baseline; whole polls list from there on.
+//! A slice is committed when it is whole, so that a pass which fails resumes where it was, with the same baseline.
+//! Nothing is published until a whole poll has followed, which reads again every task that was seen open.
+
+use std::ops::ControlFlow;
+
+use super::api_time::ApiTime;
+use super::listing::{Piece, Range};
+use super::reader::{Reader, Sightings};
+use super::{Options, Progress};
+use crate::api::{Error, Filter, Reason, TaskList};
+use crate::ledger::Ledger;
+use crate::time::{Timestamp, earlier, elapsed};
+
+/// How often the open tasks are read at most: see the same number for listings that cannot be split.
+const OPEN_READINGS: u32 = 20;
+
+/// A first pass that is under way.
+#[derive(Debug)]
+pub(super) struct FirstPass {
+    pub(super) ledger: Ledger,
+    /// What is still to be read; the next slice, which is the oldest, comes last.
+    slices: Vec<Range>,
+}
+
+/// What one reading of the open tasks brought.
+pub(super) struct OpenReading {
+    /// The creations of the tasks that no reading showed before.
+    news: Vec<Option<Timestamp>>,
+    /// How many rows the last page counted.
+    total: u64,
+}
+
+// === impl FirstPass ===
+
+impl FirstPass {
+    /// Reads the open tasks, and fixes the baseline.
+    pub(super) async fn begin<L: TaskList>(
+        reader: &mut Reader<'_, L>,
+        time: &mut ApiTime,
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let mut open = Sightings::default();
+        let mut baseline = None;
+        for _ in 0..OPEN_READINGS {
+            let reading = reader.open(&mut open).await?;
+            baseline = time.resolve(reader.answers()).map(|time| time.first_answer);
+            if baseline.is_some_and(|at| !reading.has_news_from_before(at))
+                && open.len() as u64 >= reading.total
+            {
+                break;
+            }
+        }
+        let Some(baseline) = baseline else {
+            let message = "the answers' Date headers disagree by more than poll.overlap, so that the API's time is unknown";
+            return Err(Error::new(Reason::Protocol, message));
+        };
+        let mut ledger = Ledger::new(options.rules.clone(), baseline);
+        ledger.take_baseline(open.into_tasks(), now(time, reader, baseline));
+        let lookback = Range { from: earlier(baseline, options.lookback), to: Some(baseline) };
+        Ok(Self { ledger, slices: vec![lookback] })
+    }
+
+    /// Reads the slices that are left.
+    pub(super) async fn run<L: TaskList>(
+        &mut self,
+        reader: &mut Reader<'_, L>,
+        time: &ApiTime,
+        options: &Options,
+        progress: &Progress,
+    ) -> Result<(), Error> {
+        while let Some(&slice) = self.slices.last() {
+            let done = options.lookback.saturating_sub(elapsed(slice.from, self.ledger.baseline()));
+            progress.set(done.as_secs_f64() / options.lookback.as_secs_f64());
+            match reader.piece(slice).await? {
+                Piece::Whole(tasks) => {
+                    let mut ledger = self.ledger.clone();
+                    ledger.take_baseline(tasks, now(time, reader, ledger.baseline()));
+                    self.ledger = ledger;
+                    self.slices.pop();
+                }
+                Piece::Split(parts) => {
+                    self.slices.pop();
+                    self.slices.extend(parts.into_iter().rev());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When the latest answer came.
+fn now<L: TaskList>(time: &ApiTime, reader: &Reader<'_, L>, baseline: Timestamp) -> Timestamp {
+    time.expected(reader.answers()).map_or(baseline, |time| time.last_answer.max(baseline))
+}
+
+// === impl OpenReading ===
+
+impl OpenReading {
+    fn has_news_from_before(&self, at: Timestamp) -> bool {
+        self.news.iter().any(|created| created.is_none_or(|created| created < at))
+    }
+}
+
+// === impl Reader ===
+
+impl<L: TaskList> Reader<'_, L> {
+    /// Reads the open tasks once.
+    pub(super) async fn open(&mut self, into: &mut Sightings) -> Result<OpenReading, Error> {
+        let mut reading = OpenReading { news: Vec::new(), total: 0 };
+        self.read(&Filter::Open, |page| {
+            let unseen = page.tasks.iter().filter(|task| !into.contains(&task.id));
+            reading.news.extend(unseen.map(|task| task.created));
+            reading.total = page.total;
+            into.see_all(page.tasks);
+            ControlFlow::Continue(())
+        })
+        .await?;
+        Ok(reading)
+    }
+}
