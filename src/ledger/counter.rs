@@ -45,13 +45,12 @@ impl Counter {
     pub(super) fn publish(&mut self, hold: Duration, now: Timestamp) {
         match self.hold {
             Hold::New => self.hold = Hold::Since(now),
-            // A clock that was set back must not prolong the hold.
-            Hold::Since(since) if now < since => self.hold = Hold::Since(now),
             Hold::Since(since) if elapsed(since, now) >= hold => {
                 self.hold = Hold::Over;
                 self.published = self.total;
             }
-            Hold::Since(_) => {}
+            // A clock that was set back must not prolong the hold.
+            Hold::Since(since) => self.hold = Hold::Since(since.min(now)),
             Hold::Over => self.published = self.total,
         }
     }
@@ -61,7 +60,7 @@ impl Counter {
 mod tests {
     use super::*;
 
-    const HOLD: Duration = Duration::from_secs(120);
+    const HOLD: Duration = Duration::from_mins(2);
 
     fn second(n: i64) -> Timestamp {
         Timestamp::from_second(n).expect("the second must be in range")

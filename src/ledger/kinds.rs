@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn beyond_the_cap_of_kinds_only_the_type_folds() {
-        let mut kinds = Kinds::new(Duration::from_secs(60), 20, 2);
+        let mut kinds = Kinds::new(Duration::from_mins(1), 20, 2);
         assert_eq!(place(&mut kinds, "backup", "a"), pair("backup", "a"));
         assert_eq!(place(&mut kinds, "backup", "b"), pair("backup", "b"));
         assert_eq!(place(&mut kinds, "backup", "c"), pair("backup", "other"));
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn beyond_the_cap_of_categories_the_category_folds() {
-        let mut kinds = Kinds::new(Duration::from_secs(60), 1, 10);
+        let mut kinds = Kinds::new(Duration::from_mins(1), 1, 10);
         assert_eq!(place(&mut kinds, "backup", "a"), pair("backup", "a"));
         assert_eq!(place(&mut kinds, "restore", "a"), pair("other", "a"));
         assert_eq!(place(&mut kinds, "snapshot", "b"), pair("other", "b"));
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn kinds_beyond_every_cap_take_no_memory() {
-        let mut kinds = Kinds::new(Duration::from_secs(60), 3, 5);
+        let mut kinds = Kinds::new(Duration::from_mins(1), 3, 5);
         for n in 0..1000 {
             place(&mut kinds, &format!("category {n}"), &format!("type {n}"));
         }

@@ -10,10 +10,10 @@ use crate::time::{Timestamp, earlier, elapsed};
 const MISSING_POLLS: u8 = 3;
 
 /// See [`MISSING_POLLS`].
-const MISSING_FOR: Duration = Duration::from_secs(3600);
+const MISSING_FOR: Duration = Duration::from_hours(1);
 
 /// How long an ended task with an unknown status is looked up before its status is taken as final.
-const PROVISIONAL_FOR: Duration = Duration::from_secs(3600);
+const PROVISIONAL_FOR: Duration = Duration::from_hours(1);
 
 /// Ids are kept this much longer than listings can show them: requests round to whole seconds, and so does the
 /// API's `Date`.

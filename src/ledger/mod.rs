@@ -41,8 +41,8 @@ use known::{Known, Missing, State};
 
 pub use snapshot::{KindSample, Snapshot, StatusSample};
 
-use crate::tasks::{Task, TaskId};
-use crate::time::{Timestamp, earlier};
+use crate::tasks::{Status, Task, TaskId};
+use crate::time::{Timestamp, earlier, later};
 
 /// The settings that the numbers depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +91,15 @@ enum Phase {
     Following,
 }
 
+/// How a task ended.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    at: Timestamp,
+    seen: PollTime,
+    counts: bool,
+    provisional_since: Option<Timestamp>,
+}
+
 // === impl Ledger ===
 
 impl Ledger {
@@ -131,8 +140,9 @@ impl Ledger {
     /// Takes in what the first pass read: each task once, as it stood at some instant since the baseline.
     pub fn take_baseline(&mut self, mut tasks: Vec<Task>, at: Timestamp) {
         sort_by_creation(&mut tasks);
+        let time = PollTime { first_answer: at, last_answer: at };
         for task in &tasks {
-            self.apply(task, at, Phase::Baseline);
+            self.apply(task, time, Phase::Baseline);
         }
     }
 
@@ -144,13 +154,13 @@ impl Ledger {
         let mut returned = HashSet::with_capacity(self.tasks.len().min(tasks.len()));
         for task in &tasks {
             if self.is_admitted(task, &suspects) {
-                self.apply(task, at, Phase::Following);
+                self.apply(task, time, Phase::Following);
                 returned.insert(&task.id);
             }
         }
-        self.settle(&returned, at);
+        self.settle(&returned, time.last_answer);
         self.move_watermark(&tasks, at);
-        self.forget(at);
+        self.forget(time.last_answer);
         self.kinds.expire(at);
         self.kinds.publish(self.rules.counter_hold, time.last_answer);
         self.snapshot(at)
@@ -173,23 +183,22 @@ impl Ledger {
         again
     }
 
-    fn apply(&mut self, task: &Task, at: Timestamp, phase: Phase) {
+    fn apply(&mut self, task: &Task, time: PollTime, phase: Phase) {
         match self.tasks.get(&task.id) {
             Some(known) => {
-                let moved = self.moved(known.clone(), task, at);
+                let moved = self.moved(known.clone(), task, time);
                 self.tasks.insert(task.id.clone(), moved);
             }
-            None => self.admit(task, at, phase),
+            None => self.admit(task, time, phase),
         }
     }
 
     /// Takes in a task that was never seen.
-    fn admit(&mut self, task: &Task, at: Timestamp, phase: Phase) {
-        let unknown_creation = match phase {
+    fn admit(&mut self, task: &Task, time: PollTime, phase: Phase) {
+        let created = task.created.unwrap_or(match phase {
             Phase::Baseline => self.baseline,
-            Phase::Following => at,
-        };
-        let created = task.created.unwrap_or(unknown_creation);
+            Phase::Following => time.last_answer,
+        });
         let cell = self.kinds.cell(&task.category, &task.task_type, &task.status);
         let counts_as_created = created > self.baseline
             || (phase == Phase::Following && created >= earlier(self.baseline, self.rules.overlap));
@@ -197,9 +206,14 @@ impl Ledger {
             self.kinds.count_created(cell);
         }
         let state = if task.has_ended() {
-            let ended = end_of(task, at, phase, created);
-            let counts_as_ended = counts_as_created || ended > self.baseline;
-            self.end(cell, task, ended, at, counts_as_ended, None)
+            let ended = self.believable_end(task, time);
+            let counts = counts_as_created || ended.is_some_and(|ended| ended > self.baseline);
+            let ended = ended.unwrap_or(match phase {
+                // When it was first seen ended says nothing about what ended long before the exporter started.
+                Phase::Baseline => task.started.unwrap_or(created),
+                Phase::Following => time.last_answer,
+            });
+            self.end(cell, &task.status, End { at: ended, seen: time, counts, provisional_since: None })
         } else {
             self.kinds.add_open(cell);
             State::Open { missing: None }
@@ -211,8 +225,8 @@ impl Ledger {
     }
 
     /// Moves a known task to where a later row puts it.
-    fn moved(&mut self, known: Known, task: &Task, at: Timestamp) -> Known {
-        let (counts, since) = match known.state {
+    fn moved(&mut self, known: Known, task: &Task, time: PollTime) -> Known {
+        let (counts, provisional_since) = match known.state {
             State::Ended { .. } => return known,
             State::Open { .. } => {
                 self.kinds.remove_open(known.cell);
@@ -226,8 +240,8 @@ impl Ledger {
         };
         let cell = self.kinds.with_status(known.cell, &task.status);
         let state = if task.has_ended() {
-            let ended = end_of(task, at, Phase::Following, known.created);
-            self.end(cell, task, ended, at, counts, since)
+            let at = self.believable_end(task, time).unwrap_or(time.last_answer);
+            self.end(cell, &task.status, End { at, seen: time, counts, provisional_since })
         } else {
             self.kinds.add_open(cell);
             State::Open { missing: None }
@@ -235,24 +249,24 @@ impl Ledger {
         Known { cell, state, ..known }
     }
 
+    /// When the API says that the task ended, unless that is too far in the future to be true: the window would
+    /// hold such a task for ever, and in the baseline it would raise an alert.
+    fn believable_end(&self, task: &Task, time: PollTime) -> Option<Timestamp> {
+        task.ended.filter(|ended| *ended <= later(time.last_answer, self.rules.overlap))
+    }
+
     /// Counts a task as ended; one with an unknown status enters the counters only when it is final.
-    fn end(
-        &mut self,
-        cell: Cell,
-        task: &Task,
-        ended: Timestamp,
-        at: Timestamp,
-        counts: bool,
-        provisional_since: Option<Timestamp>,
-    ) -> State {
-        self.kinds.add_ended(cell, ended, at);
-        if !task.status.is_final() {
-            return State::Provisional { since: provisional_since.unwrap_or(at), ended, counts };
+    fn end(&mut self, cell: Cell, status: &Status, end: End) -> State {
+        self.kinds.add_ended(cell, end.at, end.seen.first_answer);
+        let seen = end.seen.last_answer;
+        if !status.is_final() {
+            let since = end.provisional_since.unwrap_or(seen);
+            return State::Provisional { since, ended: end.at, counts: end.counts };
         }
-        if counts {
+        if end.counts {
             self.kinds.count_ended(cell);
         }
-        State::Ended { seen: at }
+        State::Ended { seen }
     }
 
     /// Passes time over the tasks that can still change: those that the API did not return are missing, and
@@ -306,14 +320,4 @@ impl Ledger {
 /// Oldest first, so that which kind finds the caps full depends on the tasks, not on the order of the list.
 fn sort_by_creation(tasks: &mut [Task]) {
     tasks.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
-}
-
-/// When an ended task ended, never later than the poll. Where the API does not tell it is the poll that first saw
-/// it ended, or in the baseline, where that says nothing, its start or its creation.
-fn end_of(task: &Task, at: Timestamp, phase: Phase, created: Timestamp) -> Timestamp {
-    let unknown_end = match phase {
-        Phase::Baseline => task.started.unwrap_or(created),
-        Phase::Following => at,
-    };
-    task.ended.unwrap_or(unknown_end).min(at)
 }

@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_task_leaves_the_window_never_early_and_at_most_one_granule_late() {
-        let window = Window::new(Duration::from_secs(86_400));
+        let window = Window::new(Duration::from_hours(24));
         for ended in 1_000_000..1_000_120 {
             let mut counts = EndedCounts::default();
             counts.add(window, second(ended), second(ended));
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_task_that_left_before_it_was_read_is_not_counted() {
-        let window = Window::new(Duration::from_secs(60));
+        let window = Window::new(Duration::from_mins(1));
         let mut counts = EndedCounts::default();
         counts.add(window, second(100), second(200));
         assert_eq!(counts.sum(), 0);
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_back_is_no_longer_counted() {
-        let window = Window::new(Duration::from_secs(60));
+        let window = Window::new(Duration::from_mins(1));
         let mut counts = EndedCounts::default();
         counts.add(window, second(100), second(110));
         counts.remove(window, second(100));

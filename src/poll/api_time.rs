@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn the_first_time_needs_two_answers_that_agree() {
-        let mut time = ApiTime::new(Duration::from_secs(600));
+        let mut time = ApiTime::new(Duration::from_mins(10));
         assert_eq!(resolve(&mut time, &answers(0, &[Some(9_000)])), None);
         assert_eq!(resolve(&mut time, &answers(0, &[Some(9_000), Some(0)])), None);
         assert_eq!(resolve(&mut time, &answers(0, &[Some(9_000), Some(0), Some(1)])), Some(0));
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_time_that_is_far_off_is_believed_only_when_the_next_poll_repeats_it() {
-        let mut time = ApiTime::new(Duration::from_secs(600));
+        let mut time = ApiTime::new(Duration::from_mins(10));
         resolve(&mut time, &answers(0, &[Some(0), Some(0)]));
         assert_eq!(resolve(&mut time, &answers(60, &[Some(3_660), Some(3_660)])), Some(60), "expected");
         assert_eq!(resolve(&mut time, &answers(120, &[Some(3_720), Some(3_720)])), Some(3_720), "repeated");
@@ -158,14 +158,14 @@ mod tests {
 
     #[test]
     fn one_right_answer_outvotes_wrong_ones() {
-        let mut time = ApiTime::new(Duration::from_secs(600));
+        let mut time = ApiTime::new(Duration::from_mins(10));
         resolve(&mut time, &answers(0, &[Some(0), Some(0)]));
         assert_eq!(resolve(&mut time, &answers(60, &[Some(-9_000), Some(62)])), Some(62));
     }
 
     #[test]
     fn without_any_date_the_local_clock_is_used() {
-        let mut time = ApiTime::new(Duration::from_secs(600));
+        let mut time = ApiTime::new(Duration::from_mins(10));
         assert_eq!(resolve(&mut time, &answers(0, &[None, None])), Some(7_000));
     }
 }
