@@ -12,7 +12,7 @@ use url::Url;
 
 use super::base_url;
 use super::environment::Environment;
-use super::error::{Problems, quote};
+use super::error::{Problems, TOKEN, quote};
 use super::poll::{Pace, Poll};
 use super::table::{Table, Verdict};
 use super::values::{flag, text};
@@ -190,7 +190,7 @@ fn header_text(text: &str) -> Verdict<String> {
 
 fn path(value: &ValueKind, context: &Context<'_>) -> Verdict<PathBuf> {
     let text = text(value)?;
-    if text.starts_with("eyJ") {
+    if text.starts_with(TOKEN) {
         return Err("looks like a token (not shown); write the path of a file that holds it".to_owned());
     }
     Ok(context.file.parent().unwrap_or(Path::new("")).join(text))
@@ -199,7 +199,7 @@ fn path(value: &ValueKind, context: &Context<'_>) -> Verdict<PathBuf> {
 fn token_variable(value: &ValueKind, environment: &Environment) -> Verdict<String> {
     let name = text(value)?;
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if !is_name || name.len() > VARIABLE_LENGTH || name.starts_with("eyJ") {
+    if !is_name || name.len() > VARIABLE_LENGTH || name.starts_with(TOKEN) {
         return Err("not the name of an environment variable (not shown: it may be a token); \
                     write the name alone, letters, digits and _"
             .to_owned());

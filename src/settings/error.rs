@@ -15,6 +15,9 @@ use super::environment::{self, PREFIX};
 /// The longest part of a value that a message repeats, in characters.
 const SHOWN: usize = 64;
 
+/// What a token begins with, or has after `Bearer`: tokens are JWTs, and this is base64url of `{"`.
+pub(super) const TOKEN: &str = "eyJ";
+
 /// Every problem of one configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
@@ -42,14 +45,19 @@ struct Unknown {
 
 /// The value as messages repeat it: in quotes, cut short, and not at all if it may be a token.
 pub(super) fn quote(text: &str) -> String {
-    // Tokens are JWTs: base64url of `{"`.
-    if text.contains("eyJ") {
+    if text.contains(TOKEN) {
         return "this value (not shown: it looks like a token)".to_owned();
     }
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{:?}...", &text[..end]),
         None => format!("{text:?}"),
     }
+}
+
+/// A key as messages repeat it: as it is, unless that could garble a line of the log or show a token.
+fn quote_key(key: &str) -> String {
+    let is_plain = !key.contains(TOKEN) && !key.chars().any(char::is_control);
+    if is_plain { key.to_owned() } else { quote(key) }
 }
 
 /// Several remedies as a phrase: `a, b or c`.
@@ -159,7 +167,7 @@ impl Unknown {
         } else {
             ("no such key", self.remedy(known))
         };
-        format!("{}: {}: {what}; {remedy}", self.origin, self.shown)
+        format!("{}: {}: {what}; {remedy}", self.origin, quote_key(&self.shown))
     }
 
     fn remedy(&self, known: &BTreeSet<String>) -> String {

@@ -4,7 +4,6 @@
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::str::FromStr;
 use std::time::Duration;
 
 use config::ValueKind;
@@ -80,17 +79,19 @@ pub(super) fn word<T: Copy>(
 /// A whole number in this range.
 pub(super) fn whole<T>(range: RangeInclusive<T>) -> impl FnOnce(&ValueKind) -> Verdict<T>
 where
-    T: Copy + PartialOrd + Display + FromStr + TryFrom<i64>,
+    T: Copy + PartialOrd + Display + TryFrom<i64>,
 {
     move |value| {
         let number = match value {
-            ValueKind::I64(number) => T::try_from(*number).ok(),
+            ValueKind::I64(number) => Some(*number),
             ValueKind::String(text) => text.parse().ok(),
             _ => None,
         };
+        let problem = if number.is_some() { "is out of range" } else { "is not a whole number" };
+        let number = number.and_then(|number| T::try_from(number).ok());
         number.filter(|number| range.contains(number)).ok_or_else(|| {
             let (least, most) = (range.start(), range.end());
-            format!("{}; write a whole number from {least} to {most}", misfit(value, "a whole number"))
+            format!("{} {problem}; write a whole number from {least} to {most}", found(value))
         })
     }
 }
@@ -104,10 +105,11 @@ pub(super) fn number(range: RangeInclusive<f64>, note: &str) -> impl FnOnce(&Val
             ValueKind::String(text) => text.parse().ok(),
             _ => None,
         };
+        let problem = if number.is_some() { "is out of range" } else { "is not a number" };
         // A NaN is in no range.
         number.filter(|number| range.contains(number)).ok_or_else(|| {
             let (least, most) = (range.start(), range.end());
-            format!("{}; write a number from {least} to {most} ({note})", misfit(value, "a number"))
+            format!("{} {problem}; write a number from {least} to {most} ({note})", found(value))
         })
     }
 }
@@ -157,7 +159,8 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl FnOnce(&ValueKind) -> Ver
 /// A duration as short as the rule reads it: `7d`, `90m`, `1.5s`.
 pub(super) fn show(duration: Duration) -> String {
     let whole = duration.as_secs();
-    let unit = [(86_400, "d"), (3_600, "h"), (60, "m")].into_iter().find(|(unit, _)| whole % unit == 0);
+    let unit =
+        [(86_400, "d"), (3_600, "h"), (60, "m")].into_iter().find(|(unit, _)| whole.is_multiple_of(*unit));
     match unit {
         Some((unit, letter)) if whole > 0 && duration.subsec_nanos() == 0 => {
             format!("{}{letter}", whole / unit)
@@ -167,7 +170,7 @@ pub(super) fn show(duration: Duration) -> String {
 }
 
 fn show_size(bytes: u64) -> String {
-    let unit = UNITS[4..].iter().rev().find(|(_, unit)| bytes >= *unit && bytes % unit == 0);
+    let unit = UNITS[4..].iter().rev().find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
     unit.map_or_else(|| bytes.to_string(), |(name, unit)| format!("{}{name}", bytes / unit))
 }
 
@@ -180,18 +183,6 @@ fn parse_size(text: &str) -> Option<u64> {
         unit => UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?.1,
     };
     number.parse::<u64>().ok()?.checked_mul(unit)
-}
-
-/// Says of a value that it is not `what`, or that it is out of range.
-fn misfit(value: &ValueKind, what: &str) -> String {
-    let is_whole = match value {
-        ValueKind::I64(_) => true,
-        ValueKind::String(text) => text.parse::<i64>().is_ok(),
-        _ => false,
-    };
-    let is_float = matches!(value, ValueKind::Float(_)) && what == "a number";
-    let problem = if is_whole || is_float { "is out of range".to_owned() } else { format!("is not {what}") };
-    format!("{} {problem}", found(value))
 }
 
 fn not_a_duration(value: &ValueKind) -> String {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::super::TokenSource;
+use super::super::{Account, TokenSource};
 use super::{Given, file, with_account};
 
 const SECRET: &str = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl";
@@ -49,10 +49,10 @@ fn an_account_takes_from_poll_what_it_does_not_set() {
 fn an_account_has_its_own_bounds() {
     assert_refused(&[
         ("interval = 5", "interval: 5 has no unit; write \"5s\""),
-        ("page_size = 0", "page_size: 0 is out of the question; write a whole number from 1 to 10000"),
+        ("page_size = 0", "page_size: 0 is out of range; write a whole number from 1 to 10000"),
         (
             "requests_per_second = 101",
-            "requests_per_second: 101 is out of the question; write a number from 0 to 100 (0: no limit)",
+            "requests_per_second: 101 is out of range; write a number from 0 to 100 (0: no limit)",
         ),
         ("allow_http = 'maybe'", "allow_http: \"maybe\" is neither yes nor no; write true or false"),
         ("base_ulr = 'x'", "base_ulr: no such key; did you mean base_url?"),
@@ -230,7 +230,19 @@ fn without_accounts_the_vendors_variables_make_one() {
             .variable("CLUMIO_EXPORTER__POLL__INTERVAL", "5m");
         let settings = given.settings();
         assert!(!format!("{settings:?}").contains(SECRET));
-        insta::assert_debug_snapshot!(settings.accounts, @"");
+        assert_eq!(
+            settings.accounts,
+            [Account {
+                name: "default".to_owned(),
+                base_url: "https://us-west-2.api.clumio.com/".parse().expect("the URL must be valid"),
+                token: TokenSource::Env("CLUMIO_API_TOKEN".to_owned()),
+                organizational_unit: None,
+                ca_file: None,
+                interval: Duration::from_secs(300),
+                page_size: 100,
+                requests_per_second: 5.0,
+            }]
+        );
     }
 }
 

@@ -92,7 +92,10 @@ fn an_unknown_variable_is_told_by_its_name() {
             "CLUMIO_EXPORTER__",
             ": no such key; a variable names a table and a key, such as CLUMIO_EXPORTER__POLL__INTERVAL",
         ),
-        ("CLUMIO_EXPORTER__LOG__LEVEL__X", "log.level__x: no such key; log has format, level"),
+        (
+            "CLUMIO_EXPORTER__LOG__LEVEL__X",
+            "log.level__x: no such key; did you mean CLUMIO_EXPORTER__LOG__LEVEL?",
+        ),
         (
             "CLUMIO_EXPORTER__ACCOUNTS__0__NAME",
             "accounts: accounts cannot be set by variables of this prefix; write them in the file that \
@@ -122,9 +125,20 @@ fn a_token_in_the_file_is_refused_and_not_shown() {
         (format!("{}token = 'eyJhbGciOi.secret'", super::ACCOUNT), "accounts.\"prod\".token"),
         (format!("{}api_token = 12345", super::ACCOUNT), "accounts.\"prod\".api_token"),
         (format!("token = 'eyJhbGciOi.secret'{}", super::ACCOUNT), "token"),
+        (format!("\"a\\ntoken\" = 1{}", super::ACCOUNT), "\"a\\ntoken\""),
     ] {
         assert_eq!(file(&text).problems(), format!("clumio.toml: {key}: no such key; {remedy}"));
     }
+}
+
+#[test]
+fn a_key_that_may_be_a_token_is_not_shown() {
+    let given = with_account("eyJhbGciOi = 'x'");
+    assert_eq!(
+        given.problems(),
+        "clumio.toml: this value (not shown: it looks like a token): no such key; \
+         there are accounts, limits, log, poll, web"
+    );
 }
 
 #[test]
@@ -135,5 +149,15 @@ fn every_problem_is_told_at_once() {
          [[accounts]]\ntoken_env = 'UNSET'",
     )
     .variable("CLUMIO_EXPORTER__LOG__LEVEL", "loud");
-    insta::assert_snapshot!(given.problems(), @"");
+    insta::assert_snapshot!(given.problems(), @r#"
+    clumio.toml: web.max_requests: 0 is out of range; write a whole number from 1 to 10000
+    CLUMIO_EXPORTER__LOG__LEVEL: log.level: "loud" is not known; write error, warn, info, debug or trace
+    clumio.toml: poll.interval: 60 has no unit; write "60s"
+    clumio.toml: accounts."a".base_url: plain http would show the token to the network; write https, or set allow_http = true
+    clumio.toml: accounts[1].name: missing; name the account, for its metrics
+    clumio.toml: accounts[1].base_url: missing; write the API's address of your region
+    clumio.toml: accounts[1].token_env: the environment variable UNSET is not set or empty; put the token into it
+    clumio.toml: poll.windoww: no such key; did you mean window?
+    clumio.toml: accounts."a".ca_fil: no such key; did you mean ca_file?
+    "#);
 }

@@ -170,47 +170,43 @@ fn the_lookback_covers_window_and_overlap() {
 
 #[test]
 fn numbers_have_bounds() {
-    let page_size = "is out of the question; write a whole number from 1 to 10000";
-    let rate = "is out of the question; write a number from 0 to 100 (0: no limit)";
+    let page_size = "is out of range; write a whole number from 1 to 10000";
+    let not_whole = "is not a whole number; write a whole number from 1 to 10000";
+    let rate = "is out of range; write a number from 0 to 100 (0: no limit)";
     assert_refused(
         "poll",
         &[
             ("page_size = 0", &format!("page_size: 0 {page_size}")),
             ("page_size = 10001", &format!("page_size: 10001 {page_size}")),
             ("page_size = -1", &format!("page_size: -1 {page_size}")),
-            ("page_size = 1.5", &format!("page_size: 1.5 {page_size}")),
+            ("page_size = 1.5", &format!("page_size: 1.5 {not_whole}")),
             ("page_size = 9223372036854775807", &format!("page_size: 9223372036854775807 {page_size}")),
-            (r#"page_size = "many""#, &format!("page_size: \"many\" {page_size}")),
-            ("page_size = true", &format!("page_size: true {page_size}")),
+            (r#"page_size = "many""#, &format!("page_size: \"many\" {not_whole}")),
+            ("page_size = true", &format!("page_size: true {not_whole}")),
             (
                 "id_batch_size = 1001",
-                "id_batch_size: 1001 is out of the question; write a whole number from 1 to 1000",
+                "id_batch_size: 1001 is out of range; write a whole number from 1 to 1000",
             ),
             ("requests_per_second = -0.1", &format!("requests_per_second: -0.1 {rate}")),
             ("requests_per_second = 100.5", &format!("requests_per_second: 100.5 {rate}")),
             ("requests_per_second = nan", &format!("requests_per_second: NaN {rate}")),
             ("requests_per_second = inf", &format!("requests_per_second: inf {rate}")),
+            (
+                r#"requests_per_second = "lots""#,
+                "requests_per_second: \"lots\" is not a number; write a number from 0 to 100 (0: no limit)",
+            ),
             (r#"requests_per_second = "NaN""#, &format!("requests_per_second: \"NaN\" {rate}")),
         ],
     );
     assert_refused(
         "web",
-        &[(
-            "max_requests = 0",
-            "max_requests: 0 is out of the question; write a whole number from 1 to 10000",
-        )],
+        &[("max_requests = 0", "max_requests: 0 is out of range; write a whole number from 1 to 10000")],
     );
     assert_refused(
         "limits",
         &[
-            (
-                "max_categories = 0",
-                "max_categories: 0 is out of the question; write a whole number from 1 to 1000",
-            ),
-            (
-                "max_kinds = 10001",
-                "max_kinds: 10001 is out of the question; write a whole number from 1 to 10000",
-            ),
+            ("max_categories = 0", "max_categories: 0 is out of range; write a whole number from 1 to 1000"),
+            ("max_kinds = 10001", "max_kinds: 10001 is out of range; write a whole number from 1 to 10000"),
         ],
     );
     let poll = with_account("poll.requests_per_second = 0\npoll.page_size = 10000").settings().poll;
