@@ -1,1 +1,128 @@
-//! (being written)
+//! What the user configured: defaults, then the file, then the environment, then flags, checked as a whole.
+//!
+//! A key exists in one place, the line that reads it: its name, its default and its bounds stand there, a name
+//! that no line read is an unknown key, and so nothing can be accepted and then ignored. Every problem is
+//! reported at once, because a start that fails five times for five typing errors wastes an evening.
+
+mod account;
+mod base_url;
+mod environment;
+mod error;
+mod file;
+mod layers;
+mod limits;
+mod log;
+mod poll;
+mod table;
+mod values;
+mod web;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use account::{Account, TokenSource};
+pub use environment::Environment;
+pub use error::Error;
+pub use limits::Limits;
+pub use log::{Log, LogFormat, LogLevel};
+pub use poll::Poll;
+pub use web::Web;
+
+use account::Context;
+use config::{Map, Value, ValueKind};
+use error::Problems;
+use table::Table;
+
+/// Everything that the user can configure, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// What is served, and where.
+    pub web: Web,
+    /// What is logged, and how.
+    pub log: Log,
+    /// How the API is polled.
+    pub poll: Poll,
+    /// What keeps one account from using up memory, or Prometheus.
+    pub limits: Limits,
+    /// What is polled: at least one account, in the order of the file.
+    pub accounts: Vec<Account>,
+}
+
+/// What the command line says. A flag that was not given is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Flags {
+    /// `--config.file`
+    pub config_file: Option<PathBuf>,
+    /// `--web.listen-address`
+    pub listen_address: Option<String>,
+    /// `--log.level`
+    pub log_level: Option<String>,
+    /// `--log.format`
+    pub log_format: Option<String>,
+}
+
+/// Reads the configuration and checks it. Of the file system only the config file itself is read: a token or a
+/// certificate may arrive after the start.
+///
+/// # Errors
+/// When anything is wrong with the file, the environment or the flags: all of it, not only the first.
+pub fn load(flags: &Flags, environment: &Environment) -> Result<Settings, Error> {
+    let mut problems = Problems::default();
+    let settings = read(flags, environment, &mut problems);
+    match problems.into_error() {
+        Some(error) => Err(error),
+        None => Ok(settings),
+    }
+}
+
+/// Reads every key; where one is wrong, `problems` has it and its default stands in.
+fn read(flags: &Flags, environment: &Environment, problems: &mut Problems) -> Settings {
+    let document = match &flags.config_file {
+        Some(path) => file::read(path, problems),
+        None => Some(Map::new()),
+    };
+    let file_is_whole = document.is_some();
+    let file = flags.config_file.as_deref().unwrap_or(Path::new(""));
+    let shown = file.display().to_string();
+    let layers = [document.unwrap_or_default(), environment.layer(problems), flags.layer()];
+    let mut root = layers::merge(layers);
+    problems.know("accounts".to_owned());
+
+    let web = Web::read(Table::top("web", root.remove("web"), &shown, problems));
+    let log = Log::read(Table::top("log", root.remove("log"), &shown, problems));
+    let poll = Poll::read(Table::top("poll", root.remove("poll"), &shown, problems));
+    let limits = Limits::read(Table::top("limits", root.remove("limits"), &shown, problems));
+    let context = Context { environment, poll: &poll, file };
+    let accounts = match root.remove("accounts") {
+        Some(list) if !is_empty_list(&list) => account::read_all(list, &context, problems),
+        _ if file_is_whole => account::from_environment(&context, problems).into_iter().collect(),
+        _ => Vec::new(),
+    };
+    for (name, value) in root {
+        problems.unknown_value(&shown, &name, &name, &value);
+    }
+    Settings { web, log, poll, limits, accounts }
+}
+
+fn is_empty_list(value: &Value) -> bool {
+    matches!(&value.kind, ValueKind::Array(list) if list.is_empty())
+}
+
+// === impl Flags ===
+
+impl Flags {
+    fn layer(&self) -> Map<String, Value> {
+        let flags = [
+            ("web", "listen_address", "--web.listen-address", &self.listen_address),
+            ("log", "level", "--log.level", &self.log_level),
+            ("log", "format", "--log.format", &self.log_format),
+        ];
+        let given = flags.into_iter().filter_map(|(table, key, flag, value)| {
+            let value = Value::new(Some(&flag.to_owned()), ValueKind::String(value.clone()?));
+            Some((table.to_owned(), key.to_owned(), value))
+        });
+        layers::layer(given)
+    }
+}

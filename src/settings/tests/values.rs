@@ -1,0 +1,260 @@
+//! Values out of type, form or bounds.
+
+use std::time::Duration;
+
+use super::super::LogFormat;
+use super::{assert_refused, with_account};
+
+#[test]
+fn a_listen_address_is_a_host_and_a_port() {
+    let form = "write host:port, [v6]:port, or :port for every address";
+    assert_refused(
+        "web",
+        &[
+            (r#"listen_address = "10317""#, &format!("listen_address: \"10317\" is not an address; {form}")),
+            (
+                r#"listen_address = ":99999""#,
+                &format!("listen_address: \":99999\" is not an address; {form}"),
+            ),
+            (r#"listen_address = ":+80""#, &format!("listen_address: \":+80\" is not an address; {form}")),
+            (
+                r#"listen_address = "::1:80""#,
+                &format!("listen_address: \"::1:80\" is not an address; {form}"),
+            ),
+            (
+                r#"listen_address = "[::g]:80""#,
+                &format!("listen_address: \"[::g]:80\" is not an address; {form}"),
+            ),
+            (
+                r#"listen_address = "1.2.3:80""#,
+                &format!("listen_address: \"1.2.3:80\" is not an address; {form}"),
+            ),
+            (
+                r#"listen_address = "http://x:80""#,
+                &format!("listen_address: \"http://x:80\" is not an address; {form}"),
+            ),
+            (r#"listen_address = """#, "listen_address: is empty; write a value, or leave the key out"),
+            ("listen_address = 10317", "listen_address: 10317 is not text; put it in quotes"),
+        ],
+    );
+    for address in [":10317", "0.0.0.0:9000", "[::]:10317", "localhost:0", "exporter.example:80"] {
+        let given = with_account(&format!("web.listen_address = {address:?}"));
+        assert_eq!(given.settings().web.listen_address, address);
+    }
+}
+
+#[test]
+fn a_telemetry_path_is_plain_and_free() {
+    let form = "write a / and then letters, digits and any of / . _ ~ -";
+    let dots = "has an empty segment, . or ..; write a path such as \"/metrics\"";
+    let taken = "is taken: /-/ and /api/ are served already; write another path";
+    assert_refused(
+        "web",
+        &[
+            (
+                r#"telemetry_path = "/""#,
+                "telemetry_path: \"/\" is the status page; write another path, such as \"/metrics\"",
+            ),
+            (r#"telemetry_path = "metrics""#, &format!("telemetry_path: \"metrics\" is not a path; {form}")),
+            (r#"telemetry_path = "/{x}""#, &format!("telemetry_path: \"/{{x}}\" is not a path; {form}")),
+            (r#"telemetry_path = "/*a""#, &format!("telemetry_path: \"/*a\" is not a path; {form}")),
+            (r#"telemetry_path = "/a?b""#, &format!("telemetry_path: \"/a?b\" is not a path; {form}")),
+            (r#"telemetry_path = "/a#b""#, &format!("telemetry_path: \"/a#b\" is not a path; {form}")),
+            (r#"telemetry_path = "/a b""#, &format!("telemetry_path: \"/a b\" is not a path; {form}")),
+            (r#"telemetry_path = "/a/""#, &format!("telemetry_path: \"/a/\" {dots}")),
+            (r#"telemetry_path = "/../a""#, &format!("telemetry_path: \"/../a\" {dots}")),
+            (r#"telemetry_path = "/-/ready""#, &format!("telemetry_path: \"/-/ready\" {taken}")),
+            (r#"telemetry_path = "/-/healthy""#, &format!("telemetry_path: \"/-/healthy\" {taken}")),
+            (r#"telemetry_path = "/api/v1/status""#, &format!("telemetry_path: \"/api/v1/status\" {taken}")),
+        ],
+    );
+    assert_eq!(with_account("web.telemetry_path = '/a/b'").settings().web.telemetry_path, "/a/b");
+}
+
+#[test]
+fn words_of_the_log_are_known() {
+    assert_refused(
+        "log",
+        &[
+            (
+                r#"level = "verbose""#,
+                "level: \"verbose\" is not known; write error, warn, info, debug or trace",
+            ),
+            (r#"level = "INFO""#, "level: \"INFO\" is not known; write error, warn, info, debug or trace"),
+            (r#"format = "text""#, "format: \"text\" is not known; write logfmt or json"),
+            ("format = true", "format: true is not text; put it in quotes"),
+        ],
+    );
+    assert_eq!(with_account("log.format = 'json'").settings().log.format, LogFormat::Json);
+}
+
+#[test]
+fn a_duration_has_units() {
+    let form = "is not a duration; write numbers with units, such as \"90s\" or \"1h 30m\"";
+    assert_refused(
+        "poll",
+        &[
+            ("interval = 60", "interval: 60 has no unit; write \"60s\""),
+            (r#"interval = "60""#, "interval: \"60\" has no unit; write \"60s\""),
+            ("interval = 1.5", "interval: 1.5 has no unit; write \"1.5s\""),
+            ("counter_hold = 0", "counter_hold: 0 has no unit; write \"0s\""),
+            (r#"interval = "soon""#, &format!("interval: \"soon\" {form}")),
+            (r#"interval = "5 parsecs""#, &format!("interval: \"5 parsecs\" {form}")),
+            (r#"interval = "-5s""#, &format!("interval: \"-5s\" {form}")),
+            (r#"interval = "99999999999999999999s""#, &format!("interval: \"99999999999999999999s\" {form}")),
+            ("interval = -5", &format!("interval: -5 {form}")),
+            ("interval = nan", &format!("interval: NaN {form}")),
+            (r#"interval = """#, &format!("interval: \"\" {form}")),
+            ("interval = true", &format!("interval: true {form}")),
+            (r#"interval = ["60s"]"#, &format!("interval: a list {form}")),
+            (r#"interval = { every = "60s" }"#, &format!("interval: a table {form}")),
+        ],
+    );
+    let poll = with_account("poll.window = '1day 12h'\npoll.counter_hold = '0s'").settings().poll;
+    assert_eq!((poll.window, poll.counter_hold), (Duration::from_secs(129_600), Duration::ZERO));
+}
+
+#[test]
+fn durations_have_bounds() {
+    assert_refused(
+        "poll",
+        &[
+            (r#"interval = "999ms""#, "interval: \"999ms\" is out of range; write a duration from 1s to 1d"),
+            (r#"interval = "25h""#, "interval: \"25h\" is out of range; write a duration from 1s to 1d"),
+            (r#"window = "59s""#, "window: \"59s\" is out of range; write a duration from 1m to 30d"),
+            (r#"window = "31d""#, "window: \"31d\" is out of range; write a duration from 1m to 30d"),
+            (r#"lookback = "0s""#, "lookback: \"0s\" is out of range; write a duration from 1m to 180d"),
+            (r#"lookback = "181d""#, "lookback: \"181d\" is out of range; write a duration from 1m to 180d"),
+            (r#"overlap = "30s""#, "overlap: \"30s\" is out of range; write a duration from 1m to 1d"),
+            (r#"overlap = "2d""#, "overlap: \"2d\" is out of range; write a duration from 1m to 1d"),
+            (
+                r#"counter_hold = "2d""#,
+                "counter_hold: \"2d\" is out of range; write a duration from 0s to 1d",
+            ),
+            (
+                r#"request_timeout = "1ms""#,
+                "request_timeout: \"1ms\" is out of range; write a duration from 1s to 10m",
+            ),
+            (
+                r#"request_timeout = "11m""#,
+                "request_timeout: \"11m\" is out of range; write a duration from 1s to 10m",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn the_lookback_covers_window_and_overlap() {
+    assert_refused(
+        "poll",
+        &[
+            (
+                r#"lookback = "12h""#,
+                "lookback: the lookback (12h) is shorter than the window (1d); set poll.lookback to 1d or more",
+            ),
+            (
+                r#"window = "10d""#,
+                "window: the lookback (7d) is shorter than the window (10d); set poll.lookback to 10d or more",
+            ),
+            (
+                "lookback = '2m'\nwindow = '90s'",
+                "lookback: the lookback (2m) is shorter than the overlap (10m); set poll.lookback to 10m or more",
+            ),
+            (
+                "lookback = '?'\nwindow = '10d'",
+                "lookback: \"?\" is not a duration; write numbers with units, such as \"90s\" or \"1h 30m\"",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn numbers_have_bounds() {
+    let page_size = "is out of range; write a whole number from 1 to 10000";
+    let not_whole = "is not a whole number; write a whole number from 1 to 10000";
+    let rate = "is out of range; write a number from 0 to 100 (0: no limit)";
+    assert_refused(
+        "poll",
+        &[
+            ("page_size = 0", &format!("page_size: 0 {page_size}")),
+            ("page_size = 10001", &format!("page_size: 10001 {page_size}")),
+            ("page_size = -1", &format!("page_size: -1 {page_size}")),
+            ("page_size = 1.5", &format!("page_size: 1.5 {not_whole}")),
+            ("page_size = 9223372036854775807", &format!("page_size: 9223372036854775807 {page_size}")),
+            (r#"page_size = "many""#, &format!("page_size: \"many\" {not_whole}")),
+            ("page_size = true", &format!("page_size: true {not_whole}")),
+            (
+                "id_batch_size = 1001",
+                "id_batch_size: 1001 is out of range; write a whole number from 1 to 1000",
+            ),
+            ("requests_per_second = -0.1", &format!("requests_per_second: -0.1 {rate}")),
+            ("requests_per_second = 100.5", &format!("requests_per_second: 100.5 {rate}")),
+            ("requests_per_second = nan", &format!("requests_per_second: NaN {rate}")),
+            ("requests_per_second = inf", &format!("requests_per_second: inf {rate}")),
+            (
+                r#"requests_per_second = "lots""#,
+                "requests_per_second: \"lots\" is not a number; write a number from 0 to 100 (0: no limit)",
+            ),
+            (r#"requests_per_second = "NaN""#, &format!("requests_per_second: \"NaN\" {rate}")),
+        ],
+    );
+    assert_refused(
+        "web",
+        &[("max_requests = 0", "max_requests: 0 is out of range; write a whole number from 1 to 10000")],
+    );
+    assert_refused(
+        "limits",
+        &[
+            ("max_categories = 0", "max_categories: 0 is out of range; write a whole number from 1 to 1000"),
+            ("max_kinds = 10001", "max_kinds: 10001 is out of range; write a whole number from 1 to 10000"),
+        ],
+    );
+    let poll = with_account("poll.requests_per_second = 0\npoll.page_size = 10000").settings().poll;
+    assert_eq!((poll.requests_per_second.to_bits(), poll.page_size), (0.0_f64.to_bits(), 10_000));
+}
+
+#[test]
+fn a_size_is_bytes_or_has_a_unit() {
+    let form = "is not a size; write a whole number and a unit, such as \"4MiB\"";
+    let bounds = "is out of range; write a size from 64KiB to 1GiB";
+    assert_refused(
+        "limits",
+        &[
+            (r#"max_response_bytes = "4 megs""#, &format!("max_response_bytes: \"4 megs\" {form}")),
+            (r#"max_response_bytes = "4M""#, &format!("max_response_bytes: \"4M\" {form}")),
+            (r#"max_response_bytes = "1.5MiB""#, &format!("max_response_bytes: \"1.5MiB\" {form}")),
+            (r#"max_response_bytes = "MiB""#, &format!("max_response_bytes: \"MiB\" {form}")),
+            (r#"max_response_bytes = """#, &format!("max_response_bytes: \"\" {form}")),
+            (
+                r#"max_response_bytes = "99999999999999GiB""#,
+                &format!("max_response_bytes: \"99999999999999GiB\" {form}"),
+            ),
+            ("max_response_bytes = -1", &format!("max_response_bytes: -1 {form}")),
+            ("max_response_bytes = 4.0", &format!("max_response_bytes: 4 {form}")),
+            ("max_response_bytes = 65535", &format!("max_response_bytes: 65535 {bounds}")),
+            (r#"max_response_bytes = "2GiB""#, &format!("max_response_bytes: \"2GiB\" {bounds}")),
+        ],
+    );
+    for (size, bytes) in [
+        ("'64KiB'", 65_536),
+        ("'1MB'", 1_000_000),
+        ("'1 GiB'", 1 << 30),
+        ("'512kib'", 524_288),
+        ("70000", 70_000),
+    ] {
+        let given = with_account(&format!("limits.max_response_bytes = {size}"));
+        assert_eq!(given.settings().limits.max_response_bytes, bytes, "{size}");
+    }
+}
+
+#[test]
+fn a_long_value_is_cut_in_the_message() {
+    let level = "x".repeat(65);
+    assert_refused(
+        "log",
+        &[(
+            &format!("level = {level:?}"),
+            &format!("level: \"{}\"... is not known; write error, warn, info, debug or trace", &level[..64]),
+        )],
+    );
+}

@@ -1,0 +1,82 @@
+//! `[web]`: what is served, and where.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use config::ValueKind;
+
+use super::error::quote;
+use super::table::{Table, Verdict};
+use super::values::{text, whole};
+
+/// What is served, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Web {
+    /// Where to listen: `host:port`, `[v6]:port`, or `:port` for every address of both IPv4 and IPv6.
+    pub listen_address: String,
+    /// The path of the exposition: begins with `/`, and is none of the other served paths.
+    pub telemetry_path: String,
+    /// How many requests are served at once; more get 503.
+    pub max_requests: usize,
+}
+
+// === impl Web ===
+
+impl Web {
+    pub(super) fn read(mut table: Table<'_>) -> Self {
+        let web = Self {
+            listen_address: table.or("listen_address", ":10317".to_owned(), listen_address),
+            telemetry_path: table.or("telemetry_path", "/metrics".to_owned(), telemetry_path),
+            max_requests: table.or("max_requests", 40, whole(1..=10_000)),
+        };
+        table.close();
+        web
+    }
+}
+
+fn listen_address(value: &ValueKind) -> Verdict<String> {
+    let address = text(value)?;
+    let is_valid = address
+        .rsplit_once(':')
+        .is_some_and(|(host, port)| is_host(host) && is_digits(port) && port.parse::<u16>().is_ok());
+    if is_valid {
+        return Ok(address);
+    }
+    let shown = quote(&address);
+    Err(format!("{shown} is not an address; write host:port, [v6]:port, or :port for every address"))
+}
+
+fn is_host(host: &str) -> bool {
+    if let Some(v6) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return v6.parse::<Ipv6Addr>().is_ok();
+    }
+    let is_name = host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte));
+    let is_numeric = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    is_name && (!is_numeric || host.parse::<Ipv4Addr>().is_ok())
+}
+
+/// `u16::from_str` also takes a plus sign.
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn telemetry_path(value: &ValueKind) -> Verdict<String> {
+    let path = text(value)?;
+    let shown = quote(&path);
+    if path == "/" {
+        return Err("\"/\" is the status page; write another path, such as \"/metrics\"".to_owned());
+    }
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~-".contains(&byte);
+    if !path.starts_with('/') || !path.bytes().all(is_plain) {
+        return Err(format!(
+            "{shown} is not a path; write a / and then letters, digits and any of / . _ ~ -"
+        ));
+    }
+    // Clients take such segments out of a URL before they send it.
+    if path[1..].split('/').any(|segment| matches!(segment, "" | "." | "..")) {
+        return Err(format!("{shown} has an empty segment, . or ..; write a path such as \"/metrics\""));
+    }
+    if matches!(path[1..].split('/').next(), Some("-" | "api")) {
+        return Err(format!("{shown} is taken: /-/ and /api/ are served already; write another path"));
+    }
+    Ok(path)
+}
