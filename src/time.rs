@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn arithmetic_stops_at_the_ends_of_time() {
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         assert_eq!(earlier(Timestamp::MIN, hour), Timestamp::MIN);
         assert_eq!(later(Timestamp::MAX, hour), Timestamp::MAX);
         assert_eq!(elapsed(Timestamp::UNIX_EPOCH, later(Timestamp::UNIX_EPOCH, hour)), hour);

@@ -67,9 +67,10 @@ fn tasks(life: &Life, setup: Setup, instants: Instants) -> (BTreeSet<String>, BT
     let mut possible: BTreeSet<String> =
         at.iter().filter(listed).map(|&at| life.status(at).as_str().to_owned()).collect();
     let always_listed = life.listed() <= start;
-    let mut certain = match possible.len() == 1 && always_listed && is_known(life, setup, instants) {
-        true => possible.clone(),
-        false => BTreeSet::new(),
+    let mut certain = if possible.len() == 1 && always_listed && is_known(life, setup, instants) {
+        possible.clone()
+    } else {
+        BTreeSet::new()
     };
     if let Some(ended) = life.ended().filter(|&ended| ended <= end) {
         let status = life.status(ended).as_str().to_owned();

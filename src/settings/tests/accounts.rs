@@ -42,7 +42,7 @@ fn an_account_takes_from_poll_what_it_does_not_set() {
     );
     let accounts = given.settings().accounts;
     let paces: Vec<_> = accounts.iter().map(|a| (a.interval, a.page_size, a.requests_per_second)).collect();
-    assert_eq!(paces, [(Duration::from_secs(120), 200, 9.0), (Duration::from_secs(600), 7, 0.5)]);
+    assert_eq!(paces, [(Duration::from_mins(2), 200, 9.0), (Duration::from_mins(10), 7, 0.5)]);
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn without_accounts_the_vendors_variables_make_one() {
                 token: TokenSource::Env("CLUMIO_API_TOKEN".to_owned()),
                 organizational_unit: None,
                 ca_file: None,
-                interval: Duration::from_secs(300),
+                interval: Duration::from_mins(5),
                 page_size: 100,
                 requests_per_second: 5.0,
             }]

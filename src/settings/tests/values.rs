@@ -111,7 +111,7 @@ fn a_duration_has_units() {
         ],
     );
     let poll = with_account("poll.window = '1day 12h'\npoll.counter_hold = '0s'").settings().poll;
-    assert_eq!((poll.window, poll.counter_hold), (Duration::from_secs(129_600), Duration::ZERO));
+    assert_eq!((poll.window, poll.counter_hold), (Duration::from_hours(36), Duration::ZERO));
 }
 
 #[test]

@@ -1,0 +1,191 @@
+//! The families that come from polls, built anew from the current snapshots.
+//!
+//! No vector of metrics lives on between scrapes: a series is on the page if and only if it is in a snapshot.
+
+use std::time::Duration;
+
+use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+
+use super::account::{Account, Failure, Published};
+use crate::ledger::Snapshot;
+use crate::time::unix_seconds;
+
+/// A family that is being filled; without a sample it is not on the page.
+struct Family {
+    family: MetricFamily,
+}
+
+/// A label's name and value.
+type Label<'a> = (&'static str, &'a str);
+
+/// The accounts with what is current of each.
+type Current<'a> = [(&'a Account, &'a Published)];
+
+/// All families that come from polls.
+pub(super) fn families(accounts: &Current<'_>) -> Vec<MetricFamily> {
+    let families = tasks(accounts).into_iter().chain(polls(accounts));
+    families.map(|family| family.family).filter(|family| !family.get_metric().is_empty()).collect()
+}
+
+/// The families about tasks.
+fn tasks(accounts: &Current<'_>) -> [Family; 3] {
+    let mut tasks = Family::gauge(
+        "clumio_tasks",
+        "Tasks that are open, and tasks that ended within the window (clumio_exporter_poll_window_seconds), \
+         as of the last successful poll. Polled on the exporter's own timer.",
+    );
+    let mut created = Family::counter(
+        "clumio_tasks_created_total",
+        "Tasks created since the exporter started to count. Polled on the exporter's own timer.",
+    );
+    let mut ended = Family::counter(
+        "clumio_tasks_ended_total",
+        "Tasks ended since the exporter started to count. Polled on the exporter's own timer.",
+    );
+    for (account, snapshot) in snapshots(accounts) {
+        for kind in &snapshot.kinds {
+            let [category, task_type] = [kind.category.as_str(), kind.task_type.as_str()];
+            let labels = |status| {
+                let account = account.name.as_str();
+                [("account", account), ("category", category), ("status", status), ("type", task_type)]
+            };
+            let [account_label, category_label, _, type_label] = labels("");
+            created.add(&[account_label, category_label, type_label], kind.created_total as f64);
+            for sample in &kind.statuses {
+                let labels = labels(sample.status.as_str());
+                tasks.add(&labels, sample.tasks as f64);
+                if let Some(total) = sample.ended_total {
+                    ended.add(&labels, total as f64);
+                }
+            }
+        }
+    }
+    [tasks, created, ended]
+}
+
+/// The families about polls.
+fn polls(accounts: &Current<'_>) -> Vec<Family> {
+    let each = |mut family: Family, value: &dyn Fn(&Account, &Published) -> Option<f64>| {
+        for (account, published) in accounts {
+            if let Some(value) = value(account, published) {
+                family.add(&[("account", &account.name)], value);
+            }
+        }
+        family
+    };
+    let mut families = vec![poll_failures(accounts)];
+    for (name, help, value) in POLL_GAUGES {
+        families.push(each(Family::gauge(name, help), value));
+    }
+    for (name, help, value) in POLL_COUNTERS {
+        families.push(each(Family::counter(name, help), value));
+    }
+    families
+}
+
+fn poll_failures(accounts: &Current<'_>) -> Family {
+    let mut failures =
+        Family::counter("clumio_exporter_poll_failures_total", "Polls that failed, by reason.");
+    for (account, published) in accounts {
+        for (failure, count) in Failure::ALL.iter().zip(published.failures) {
+            failures.add(&[("account", &account.name), ("reason", failure.as_str())], count as f64);
+        }
+    }
+    failures
+}
+
+fn snapshots<'a>(accounts: &Current<'a>) -> impl Iterator<Item = (&'a Account, &'a Snapshot)> {
+    accounts.iter().filter_map(|(account, published)| Some((*account, published.snapshot.as_deref()?)))
+}
+
+/// A family with one sample an account: its name, its help, and its value where there is one.
+type PerAccount = (&'static str, &'static str, &'static (dyn Fn(&Account, &Published) -> Option<f64> + Sync));
+
+const POLL_GAUGES: [PerAccount; 6] = [
+    (
+        "clumio_up",
+        "1 if the last poll of the account succeeded, 0 if it failed or none has ended yet.",
+        &|_, published| Some(f64::from(published.up)),
+    ),
+    (
+        "clumio_exporter_last_poll_duration_seconds",
+        "How long the last poll took, successful or not.",
+        &|_, published| published.last_duration.as_ref().map(Duration::as_secs_f64),
+    ),
+    (
+        "clumio_exporter_poll_interval_seconds",
+        "How often the account is polled, as configured.",
+        &|account, _| Some(account.interval.as_secs_f64()),
+    ),
+    (
+        "clumio_exporter_poll_window_seconds",
+        "How long ended tasks stay in clumio_tasks, as configured.",
+        &|account, _| Some(account.window.as_secs_f64()),
+    ),
+    (
+        "clumio_exporter_last_success_timestamp_seconds",
+        "When the last successful poll ended: how old the numbers are.",
+        &|_, published| published.last_success.map(unix_seconds),
+    ),
+    (
+        "clumio_exporter_watermark_timestamp_seconds",
+        "The newest creation of a task read so far, on the API's clock. It stands still on a quiet account.",
+        &|_, published| published.snapshot.as_ref().map(|snapshot| unix_seconds(snapshot.watermark)),
+    ),
+];
+
+const POLL_COUNTERS: [PerAccount; 2] = [
+    ("clumio_exporter_polls_total", "Polls that ended, successful or not.", &|_, published| {
+        Some(published.polls as f64)
+    }),
+    (
+        "clumio_exporter_tasks_vanished_total",
+        "Open tasks that the API stopped returning, so that their end is not known.",
+        &|_, published| {
+            let snapshot = published.snapshot.as_ref();
+            Some(snapshot.map_or(0.0, |snapshot| snapshot.vanished_total as f64))
+        },
+    ),
+];
+
+// === impl Family ===
+
+impl Family {
+    fn gauge(name: &str, help: &str) -> Self {
+        Self::new(name, help, MetricType::GAUGE)
+    }
+
+    fn counter(name: &str, help: &str) -> Self {
+        Self::new(name, help, MetricType::COUNTER)
+    }
+
+    fn new(name: &str, help: &str, kind: MetricType) -> Self {
+        let mut family = MetricFamily::default();
+        family.set_name(name.to_owned());
+        family.set_help(help.to_owned());
+        family.set_field_type(kind);
+        Self { family }
+    }
+
+    /// Adds a sample; the labels are printed in this order, which is to be that of their names.
+    fn add(&mut self, labels: &[Label<'_>], value: f64) {
+        let mut metric = Metric::from_label(labels.iter().map(pair).collect());
+        if self.family.get_field_type() == MetricType::COUNTER {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        self.family.mut_metric().push(metric);
+    }
+}
+
+fn pair(&(name, value): &Label<'_>) -> LabelPair {
+    let mut pair = LabelPair::default();
+    pair.set_name(name.to_owned());
+    pair.set_value(value.to_owned());
+    pair
+}
