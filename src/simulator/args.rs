@@ -32,12 +32,21 @@ pub struct Args {
 
     /// Something that goes wrong with this probability (0 to 1) for each request; can be repeated
     ///
-    /// throttle: 429, half of them with Retry-After. server: 500 or 503. html: 502 with an HTML page. reset: the
-    /// connection is reset without an answer. cut: the body breaks off. slow: the answer takes --slow-for.
-    /// stall: there is no answer. garbled: 200, but not JSON. late: a new task (not a request) is listed up to
-    /// --late-by after its creation. drift: rows entered or left between two pages. unstable: the rows are in
-    /// an order of their own. date: the Date header is wrong by up to three hours. null-empty: an empty page has
-    /// null for _embedded. unauthorised: 401. stale: the answer is up to five minutes old.
+    ///   throttle      429, half of them with Retry-After
+    ///   server        500 or 503, with an error body
+    ///   html          502 with an HTML page
+    ///   reset         the connection is reset without an answer
+    ///   cut           the body breaks off in the middle
+    ///   slow          the answer takes --slow-for
+    ///   stall         there is never an answer
+    ///   garbled       200, but not JSON
+    ///   late          a new task (not a request) is listed up to --late-by after its creation
+    ///   drift         rows have entered or left the listing between two pages of it
+    ///   unstable      the rows are in an order of their own
+    ///   date          the Date header is wrong by up to three hours
+    ///   null-empty    an empty page has null for _embedded
+    ///   unauthorised  401, with the right token
+    ///   stale         the answer is up to five minutes old
     #[arg(long = "fault", value_name = "NAME=PROBABILITY", verbatim_doc_comment)]
     faults: Vec<Rate>,
 
@@ -100,11 +109,12 @@ fn clock_offset(text: &str) -> Result<SignedDuration, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
+    use clap::{CommandFactory, Parser};
 
     use super::super::faults::Fault;
     use super::*;
 
+    /// A simulated API
     #[derive(Debug, Parser)]
     struct Command {
         #[command(flatten)]
@@ -121,6 +131,20 @@ mod tests {
         let args = parse(&[]).expect("the defaults must be valid");
         assert_eq!(args.listen_address.to_string(), "127.0.0.1:10318");
         assert_eq!(args.options(), Options::default());
+    }
+
+    #[test]
+    fn the_help_tells_of_every_argument_and_fault() {
+        let command = Command::command();
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{argument}");
+        }
+        assert_eq!(command.get_about().map(ToString::to_string).as_deref(), Some("A simulated API"));
+        let faults = command.get_arguments().find(|argument| argument.get_id() == "faults");
+        let help = faults.and_then(clap::Arg::get_long_help).map(ToString::to_string).unwrap_or_default();
+        for fault in Fault::ALL {
+            assert!(help.contains(&format!("\n  {fault} ")), "{fault}");
+        }
     }
 
     #[test]

@@ -164,7 +164,7 @@ impl Field {
             Self::Type => has(&task.kind.task_type),
             Self::Category => has(&task.kind.category),
             Self::Genre => has(task.kind.genre()),
-            Self::Status => has(state.word()),
+            Self::Status => has(task.word(state)),
         }
     }
 }
@@ -252,6 +252,16 @@ mod tests {
         ] {
             assert_eq!(meets(filter), expected, "{filter}");
         }
+    }
+
+    #[test]
+    fn a_status_of_no_document_is_found_by_its_own_word() {
+        let paused = task().field("status", "paused");
+        let meets =
+            |filter| Filter::parse(filter, at(NOW)).map(|filter| filter.matches(&paused, State::Queued));
+        assert_eq!(meets(r#"{"status":{"$in":["queued"]}}"#), Ok(false));
+        assert_eq!(meets(r#"{"status":{"$in":["paused"]}}"#), Ok(true));
+        assert_eq!(paused.truth(at(NOW)).status, "paused");
     }
 
     #[test]

@@ -29,8 +29,8 @@ pub(super) struct Work {
 pub(super) struct Class {
     entity_type: &'static str,
     home: Home,
-    /// The part of all tasks that this class causes by its schedule.
-    share: f64,
+    /// The part of all tasks that this class causes by its schedule, in thousandths.
+    share: u64,
     /// The time between two backups.
     pub(super) every: Duration,
     pub(super) backup: Work,
@@ -39,12 +39,16 @@ pub(super) struct Class {
 }
 
 /// Where assets of a class belong.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Home {
     Aws,
     Microsoft365,
     Gcp,
 }
+
+/// The homes that there are: an account has far fewer of them than assets.
+#[derive(Debug)]
+struct Homes([(Home, Arc<Entity>); 5]);
 
 /// One protected asset.
 #[derive(Debug)]
@@ -59,6 +63,7 @@ pub(super) struct Asset {
 pub(super) struct Fleet {
     pub(super) classes: Vec<Class>,
     pub(super) assets: Vec<Asset>,
+    homes: Homes,
     /// Restores, each with the type of the asset that it restores.
     pub(super) restores: Vec<(&'static str, Work)>,
     /// Administrative work.
@@ -76,7 +81,7 @@ impl Work {
 // === impl Class ===
 
 impl Class {
-    fn new(entity_type: &'static str, home: Home, share: f64, every: Duration, backup: Work) -> Self {
+    fn new(entity_type: &'static str, home: Home, share: u64, every: Duration, backup: Work) -> Self {
         Self { entity_type, home, share, every, backup, seeding: None, indexing: None }
     }
 
@@ -91,14 +96,14 @@ impl Class {
     }
 
     /// How many assets of this class cause their share of `tasks_per_day`.
-    fn size(&self, tasks_per_day: u32) -> usize {
-        let per_backup = if self.indexing.is_some() { 2.0 } else { 1.0 };
-        let per_asset = per_backup * DAY.as_secs_f64() / self.every.as_secs_f64();
-        let size = (f64::from(tasks_per_day) * self.share / per_asset).round();
-        std::iter::successors(Some(1.0_f64), |n| Some(n + 1.0)).take_while(|n| *n <= size).count()
+    fn size(&self, tasks_per_day: u32) -> u64 {
+        let per_backup = if self.indexing.is_some() { 2 } else { 1 };
+        let tasks_in_a_thousand_days = u64::from(tasks_per_day) * self.share;
+        let per_asset = 1000 * per_backup * DAY.as_secs();
+        (tasks_in_a_thousand_days * self.every.as_secs() + per_asset / 2) / per_asset
     }
 
-    fn subject(&self, rng: &mut Rng) -> Subject {
+    fn subject(&self, homes: &Homes, rng: &mut Rng) -> Subject {
         let number = rng.u64(..);
         let value = match self.entity_type {
             "aws_ebs_volume" => format!("vol-{number:017x}"),
@@ -108,52 +113,57 @@ impl Class {
             other => format!("{}-{:06}", other.rsplit('_').next().unwrap_or(other), number % 1_000_000),
         };
         let primary = Entity { id: uuid(rng), entity_type: self.entity_type, value };
-        Subject { primary: Some(primary), parent: Some(self.home.entity(number)) }
+        Subject { primary: Some(primary), parent: Some(homes.one(self.home, number)) }
     }
 }
 
-// === impl Home ===
+// === impl Homes ===
 
-impl Home {
-    /// One of a few: an account has far fewer environments than assets.
-    fn entity(self, number: u64) -> Entity {
-        let (entity_type, value) = match (self, number % 3) {
-            (Self::Aws, 0) => ("aws_environment", "891106093485/us-west-2"),
-            (Self::Aws, 1) => ("aws_environment", "891106093485/us-east-1"),
-            (Self::Aws, _) => ("aws_environment", "310442758120/us-west-2"),
-            (Self::Microsoft365, _) => ("microsoft365_domain", "example.com"),
-            (Self::Gcp, _) => ("gcp_project", "example-project"),
-        };
-        let id = uuid(&mut Rng::with_seed(value.bytes().map(u64::from).sum()));
-        Entity { id, entity_type, value: value.to_owned() }
+impl Homes {
+    fn new(rng: &mut Rng) -> Self {
+        let homes = [
+            (Home::Aws, "aws_environment", "891106093485/us-west-2"),
+            (Home::Aws, "aws_environment", "891106093485/us-east-1"),
+            (Home::Aws, "aws_environment", "310442758120/us-west-2"),
+            (Home::Microsoft365, "microsoft365_domain", "example.com"),
+            (Home::Gcp, "gcp_project", "example-project"),
+        ];
+        Self(homes.map(|(home, entity_type, value)| {
+            (home, Arc::new(Entity { id: uuid(rng), entity_type, value: value.to_owned() }))
+        }))
+    }
+
+    /// One that is such a home, always the same for a `number`.
+    fn one(&self, home: Home, number: u64) -> Arc<Entity> {
+        let which = usize::try_from(number % 3).expect("a remainder must be an index");
+        let mut such = self.0.iter().filter(|(other, _)| *other == home).cycle();
+        such.nth(which).map(|(_, entity)| Arc::clone(entity)).expect("there must be a home of every sort")
     }
 }
 
 // === impl Fleet ===
 
 impl Fleet {
-    /// The part of all tasks that are restores.
-    pub(super) const RESTORES: f64 = 0.03;
-    /// The part of all tasks that are errands.
-    pub(super) const ERRANDS: f64 = 0.02;
+    /// The part of all tasks that are restores, in thousandths.
+    pub(super) const RESTORES: u32 = 30;
+    /// The part of all tasks that are errands, in thousandths.
+    pub(super) const ERRANDS: u32 = 20;
 
     /// A fleet that causes about `tasks_per_day`.
     pub(super) fn new(tasks_per_day: u32, rng: &mut Rng) -> Self {
-        let mut fleet =
-            Self { classes: classes(), assets: Vec::new(), restores: restores(), errands: errands() };
-        for (class, of) in fleet.classes.iter().enumerate() {
-            let assets = (0..of.size(tasks_per_day))
-                .map(|_| Asset { class, subject: Arc::new(of.subject(rng)) })
-                .collect::<Vec<_>>();
-            fleet.assets.extend(assets);
+        let (classes, homes) = (classes(), Homes::new(rng));
+        let mut assets = Vec::new();
+        for (class, of) in classes.iter().enumerate() {
+            let new = (0..of.size(tasks_per_day)).map(|_| Arc::new(of.subject(&homes, rng)));
+            assets.extend(new.map(|subject| Asset { class, subject }));
         }
-        fleet
+        Self { classes, assets, homes, restores: restores(), errands: errands() }
     }
 
     /// Replaces an asset by a new one of its class.
     pub(super) fn replace(&mut self, asset: usize, rng: &mut Rng) {
         let class = self.assets[asset].class;
-        self.assets[asset].subject = Arc::new(self.classes[class].subject(rng));
+        self.assets[asset].subject = Arc::new(self.classes[class].subject(&self.homes, rng));
     }
 
     /// What a restore that targets assets of `entity_type` is about: one of them, or, where the fleet has
@@ -166,7 +176,10 @@ impl Fleet {
             || {
                 let primary =
                     Entity { id: uuid(rng), entity_type, value: format!("/srv/data/{}", rng.u16(..)) };
-                Arc::new(Subject { primary: Some(primary), parent: Some(Home::Aws.entity(rng.u64(..))) })
+                Arc::new(Subject {
+                    primary: Some(primary),
+                    parent: Some(self.homes.one(Home::Aws, rng.u64(..))),
+                })
             },
             |asset| Arc::clone(&asset.subject),
         )
@@ -179,18 +192,18 @@ fn classes() -> Vec<Class> {
         Class::new(
             "aws_ebs_volume",
             Home::Aws,
-            0.38,
+            380,
             DAY,
             backup("aws_ebs_volume_incremental_backup", 240.0, 1.1),
         )
         .seeded("aws_ebs_volume_backup_seeding", 21_600.0)
         .indexed("aws_ebs_volume_backup_indexing", 90.0),
-        Class::new("aws_ec2_instance", Home::Aws, 0.14, DAY, backup("aws_ec2_instance_backup", 420.0, 1.1))
+        Class::new("aws_ec2_instance", Home::Aws, 140, DAY, backup("aws_ec2_instance_backup", 420.0, 1.1))
             .indexed("aws_ec2_instance_backup_indexing", 120.0),
         Class::new(
             "microsoft365_mailbox",
             Home::Microsoft365,
-            0.24,
+            240,
             DAY,
             backup("microsoft365_mailbox_backup", 45.0, 1.0),
         )
@@ -198,43 +211,25 @@ fn classes() -> Vec<Class> {
         Class::new(
             "aws_rds_cluster",
             Home::Aws,
-            0.04,
+            40,
             DAY,
             Work::new("snapshot", "aws_rds_resource_aws_snapshot", 600.0, 0.8),
         ),
-        Class::new(
-            "aws_dynamodb_table",
-            Home::Aws,
-            0.05,
-            DAY,
-            backup("aws_dynamodb_table_backup", 300.0, 1.0),
-        ),
-        Class::new("protection_group", Home::Aws, 0.02, DAY, backup("protection_group_backup", 3600.0, 1.0)),
+        Class::new("aws_dynamodb_table", Home::Aws, 50, DAY, backup("aws_dynamodb_table_backup", 300.0, 1.0)),
+        Class::new("protection_group", Home::Aws, 20, DAY, backup("protection_group_backup", 3600.0, 1.0)),
         Class::new(
             "gcp_protection_group",
             Home::Gcp,
-            0.01,
+            10,
             DAY,
             backup("gcp_protection_group_backup", 3000.0, 1.0),
         ),
-        Class::new(
-            "ec2_mssql_database",
-            Home::Aws,
-            0.02,
-            DAY,
-            backup("ec2_mssql_database_backup", 900.0, 0.9),
-        ),
-        Class::new(
-            "ec2_mssql_database",
-            Home::Aws,
-            0.04,
-            HOUR / 2,
-            backup("ec2_mssql_log_backup", 12.0, 0.7),
-        ),
+        Class::new("ec2_mssql_database", Home::Aws, 20, DAY, backup("ec2_mssql_database_backup", 900.0, 0.9)),
+        Class::new("ec2_mssql_database", Home::Aws, 40, HOUR / 2, backup("ec2_mssql_log_backup", 12.0, 0.7)),
         Class::new(
             "microsoft365_domain",
             Home::Microsoft365,
-            0.01,
+            10,
             HOUR * 4,
             Work::new("system", "microsoft365_inventory_sync", 180.0, 0.8),
         ),

@@ -37,6 +37,7 @@ pub use task::{Entity, Kind, Outcome, State, Subject, Task, Truth};
 
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::Router;
 use fastrand::Rng;
@@ -47,6 +48,9 @@ use crate::time::{Timestamp, earlier};
 use faults::Drawn;
 use filter::Filter;
 use world::World;
+
+/// How long answers have to leave once the simulator is stopped.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A handle of one simulated API. Clones are handles of the same one.
 #[derive(Debug, Clone)]
@@ -76,7 +80,7 @@ impl Simulator {
     /// A simulator whose history ends now, by its own clock. Generating a million tasks takes a few seconds.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let now = offset(&options);
+        let now = clock(&options);
         let world = World::new(options.seed, options.tasks_per_day, earlier(now, options.history));
         let luck = (options.faults.clone(), Rng::with_seed(options.seed));
         let (world, luck) = (Mutex::new(world), Mutex::new(luck));
@@ -94,7 +98,8 @@ impl Simulator {
         server::router(self.clone(), CancellationToken::new())
     }
 
-    /// Serves the API on `listener` until `stop` is ready, and then ends what is still being answered.
+    /// Serves the API on `listener` until `stop` is ready. What is still being answered then is ended at once
+    /// where it waits on purpose, and is left to itself after two seconds where the client does not take it.
     ///
     /// # Errors
     /// When the listener fails for good.
@@ -106,11 +111,20 @@ impl Simulator {
         let stopped = CancellationToken::new();
         let service =
             server::router(self, stopped.clone()).into_make_service_with_connect_info::<wire::Connection>();
+        let grace = stopped.clone();
+        let grace = async move {
+            grace.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
         let stop = async move {
             stop.await;
             stopped.cancel();
         };
-        axum::serve(listener, service).with_graceful_shutdown(stop).await
+        let server = axum::serve(listener, service).with_graceful_shutdown(stop).into_future();
+        tokio::select! {
+            result = server => result,
+            () = grace => Ok(()),
+        }
     }
 
     /// What it was made of. The faults are those of the beginning.
@@ -122,7 +136,7 @@ impl Simulator {
     /// The simulator's clock: this machine's, with the offset.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        offset(&self.0.options)
+        clock(&self.0.options)
     }
 
     /// What is true at `at` of every task that is listed then, oldest creation first. It may lie in the past,
@@ -191,7 +205,7 @@ impl Simulator {
     }
 }
 
-fn offset(options: &Options) -> Timestamp {
+fn clock(options: &Options) -> Timestamp {
     let now = Timestamp::now();
     now.checked_add(options.clock_offset).unwrap_or(now)
 }

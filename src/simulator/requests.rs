@@ -35,7 +35,7 @@ pub struct Exchange {
     pub status: Option<u16>,
     /// The answer's `Date`.
     pub date: Option<Timestamp>,
-    /// What went wrong with it on purpose.
+    /// What was drawn to go wrong with it. Of several faults that answer in place of the API, one does.
     pub faults: Vec<Fault>,
 }
 

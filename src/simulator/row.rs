@@ -77,9 +77,9 @@ pub(super) fn row(task: &Task, at: Timestamp) -> Value {
     let mut row = json!({
         "_etag": format!("{:016x}", mix(etag ^ u64::from(progress))),
         "_links": {
-            "_self": link(format!("/tasks/{id}"), "get"),
-            "read-organizational-unit": link(format!("/organizational-units/{GLOBAL_UNIT}"), "get"),
-            "update-task": if abortable { link(format!("/tasks/{id}"), "patch") } else { Value::Null },
+            "_self": link(&format!("/tasks/{id}"), "get"),
+            "read-organizational-unit": link(&format!("/organizational-units/{GLOBAL_UNIT}"), "get"),
+            "update-task": if abortable { link(&format!("/tasks/{id}"), "patch") } else { Value::Null },
         },
         "category": task.kind.category,
         "created_timestamp": written(task.created, task.id),
@@ -87,7 +87,7 @@ pub(super) fn row(task: &Task, at: Timestamp) -> Value {
         "genre": task.kind.genre(),
         "id": id,
         "is_abortable": abortable,
-        "parent_entity": task.subject.parent.as_ref().map(entity),
+        "parent_entity": task.subject.parent.as_deref().map(entity),
         "primary_entity": task.subject.primary.as_ref().map(entity),
         "progress_percentage": progress,
         "start_timestamp": task.started_by(at).map(|started| written(started, task.id)),
@@ -115,11 +115,10 @@ fn entity(entity: &Entity) -> Value {
 
 /// A link to another page, as the documentation shows it: relative, and without `limit` and `filter`.
 fn page_link(number: u64) -> Value {
-    link(format!("/tasks?start={number}"), "get")
+    link(&format!("/tasks?start={number}"), "get")
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "every caller has just made the text")]
-fn link(href: String, method: &str) -> Value {
+fn link(href: &str, method: &str) -> Value {
     json!({"href": href, "templated": false, "type": method})
 }
 

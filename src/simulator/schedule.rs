@@ -194,8 +194,8 @@ impl Schedule {
         task.started(started).ended(ended, if failed { Outcome::Failed } else { Outcome::Completed })
     }
 
-    fn push_by_chance(&mut self, at: Timestamp, share: f64, due: Due) {
-        let mean = DAY.div_f64(f64::from(self.tasks_per_day) * share);
+    fn push_by_chance(&mut self, at: Timestamp, share: u32, due: Due) {
+        let mean = DAY * 1000 / self.tasks_per_day.saturating_mul(share);
         let wait = next_event(&mut self.rng, mean);
         self.push(later(at, wait), due);
     }

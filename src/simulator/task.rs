@@ -59,8 +59,8 @@ pub struct Entity {
 pub struct Subject {
     /// The thing itself.
     pub primary: Option<Entity>,
-    /// What it is a part of.
-    pub parent: Option<Entity>,
+    /// What it is a part of. It is shared, for a few of them hold all the assets there are.
+    pub parent: Option<Arc<Entity>>,
 }
 
 /// A task from before its creation to after its end.
@@ -91,7 +91,7 @@ pub struct Truth {
     /// Its type.
     pub task_type: String,
     /// The API's word for its status.
-    pub status: &'static str,
+    pub status: String,
     /// When it was created.
     pub created: Timestamp,
     /// When it started, if it has.
@@ -222,7 +222,8 @@ impl Task {
     }
 
     /// Has this value in this field of its row, whatever its life line says: for rows that are broken, or
-    /// newer than the documentation. Neither filters nor [`Truth`] look at it.
+    /// newer than the documentation. Filters and [`Truth`] go by the life line all the same, but for a
+    /// `status` that is a text: an open task can be in a state that no document names.
     #[must_use]
     pub fn field(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.fields.get_or_insert_default().insert(name.to_owned(), value.into());
@@ -242,6 +243,12 @@ impl Task {
         } else {
             State::Queued
         }
+    }
+
+    /// The API's word for its status in `state`.
+    pub(super) fn word(&self, state: State) -> &str {
+        let scripted = self.fields.as_ref().and_then(|fields| fields.get("status"));
+        scripted.and_then(Value::as_str).unwrap_or(state.word())
     }
 
     /// When it started, if it has by `at`.
@@ -272,7 +279,7 @@ impl Task {
             id: self.id.to_string(),
             category: self.kind.category.to_string(),
             task_type: self.kind.task_type.to_string(),
-            status: self.state(at).word(),
+            status: self.word(self.state(at)).to_owned(),
             created: self.created,
             started: self.started_by(at),
             ended: self.ended_by(at),
