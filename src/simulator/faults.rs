@@ -1,5 +1,5 @@
 //! Faults on demand: what goes wrong, and how often. A fault is drawn for each request, from the simulator's
-//! own seed, and every one of them has been seen of a real API or of the network before it.
+//! own seed; each is something that a client of an API across a network has to live with.
 
 use std::fmt;
 use std::str::FromStr;

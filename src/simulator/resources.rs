@@ -10,7 +10,7 @@ use super::faults::Fault;
 use super::filter::Filter;
 use super::listing::{Cut, Order};
 use super::refusal::Refusal;
-use super::row::{Frame, GLOBAL_UNIT, row};
+use super::row::{Emptiness, Frame, GLOBAL_UNIT, row};
 use super::{Luck, Simulator};
 use crate::time::{Timestamp, earlier};
 
@@ -75,7 +75,11 @@ pub(super) fn list(
     let page = order.page(&world, slots, cut.range(), salt);
     let rows = page.iter().map(|slot| row(world.task(*slot), world.seen_at(*slot, at))).collect::<Vec<_>>();
     drop(world);
-    let emptiness = (!luck.drawn.has(Fault::NullEmpty)).then(|| luck.rng.bool());
+    let emptiness = match luck.rng.bool() {
+        _ if luck.drawn.has(Fault::NullEmpty) => Emptiness::NullEmbedded,
+        true => Emptiness::NullItems,
+        false => Emptiness::EmptyItems,
+    };
     let frame = Frame { cut, total, filter: &filter, unit: unit.unwrap_or(GLOBAL_UNIT), emptiness };
     Ok(Answer::ok(&frame.page(&rows)))
 }

@@ -23,8 +23,18 @@ pub(super) struct Frame<'a> {
     pub(super) total: u64,
     pub(super) filter: &'a Filter,
     pub(super) unit: &'a str,
-    /// How an empty page says that it is empty: `None` without `_embedded`, `Some(true)` with null for items.
-    pub(super) emptiness: Option<bool>,
+    pub(super) emptiness: Emptiness,
+}
+
+/// How a page without rows says so: the schema allows for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Emptiness {
+    /// Null for `_embedded`.
+    NullEmbedded,
+    /// Null for the items in it.
+    NullItems,
+    /// A list without items.
+    EmptyItems,
 }
 
 // === impl Frame ===
@@ -35,8 +45,8 @@ impl Frame<'_> {
         let pages = self.total.div_ceil(u64::from(self.cut.limit.max(1)));
         let number = self.cut.number;
         let embedded = match self.emptiness {
-            None if rows.is_empty() => Value::Null,
-            Some(true) if rows.is_empty() => json!({"items": null}),
+            Emptiness::NullEmbedded if rows.is_empty() => Value::Null,
+            Emptiness::NullItems if rows.is_empty() => json!({"items": null}),
             _ => json!({"items": rows}),
         };
         let mut links = json!({
@@ -183,12 +193,12 @@ mod tests {
             let cut = Cut { number, limit: 10, drift: 0 };
             Frame { cut, total, filter: &filter, unit: GLOBAL_UNIT, emptiness }.page(&[])
         };
-        assert_eq!(page(1, 11, None)["_links"]["_next"]["href"], "/tasks?start=2");
-        assert_eq!(page(2, 11, None)["_links"].get("_next"), None);
-        assert_eq!(page(2, 12, None)["_links"].get("_next"), Some(&Value::Null));
-        assert_eq!(page(2, 12, None)["total_pages_count"], 2);
-        assert_eq!(page(1, 0, None)["_embedded"], Value::Null);
-        assert_eq!(page(1, 0, Some(true))["_embedded"], json!({"items": null}));
-        assert_eq!(page(1, 0, Some(false))["_embedded"], json!({"items": []}));
+        assert_eq!(page(1, 11, Emptiness::EmptyItems)["_links"]["_next"]["href"], "/tasks?start=2");
+        assert_eq!(page(2, 11, Emptiness::EmptyItems)["_links"].get("_next"), None);
+        assert_eq!(page(2, 12, Emptiness::EmptyItems)["_links"].get("_next"), Some(&Value::Null));
+        assert_eq!(page(2, 12, Emptiness::EmptyItems)["total_pages_count"], 2);
+        assert_eq!(page(1, 0, Emptiness::NullEmbedded)["_embedded"], Value::Null);
+        assert_eq!(page(1, 0, Emptiness::NullItems)["_embedded"], json!({"items": null}));
+        assert_eq!(page(1, 0, Emptiness::EmptyItems)["_embedded"], json!({"items": []}));
     }
 }
