@@ -2,9 +2,24 @@
 //!
 //! [`TaskList`] is all that the poll knows of it, so that a model can stand in for the network.
 
+mod client;
 mod error;
+mod exchange;
+mod fault;
+mod limit;
+mod query;
+mod retry;
+mod row;
+mod said;
+#[cfg(test)]
+mod tests;
+mod token;
+mod transport;
+mod wire;
 
+pub use client::{Client, Options};
 pub use error::{Error, Reason};
+pub use transport::{SetupError, Transports};
 
 use std::time::Duration;
 

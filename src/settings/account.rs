@@ -4,6 +4,7 @@
 //! the settings shows nothing.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -60,6 +61,8 @@ pub enum TokenSource {
     File(PathBuf),
     /// In this environment variable, which was set when the configuration was read.
     Env(String),
+    /// This one, which is no secret: that of a simulated API.
+    Given(&'static str),
 }
 
 /// What the reading of an account needs besides its table.
@@ -254,5 +257,15 @@ impl TokenSource {
         let file = table.optional("token_file", |value| path(value, context)).map(Self::File);
         let variable = table.optional("token_env", |value| token_variable(value, context.environment));
         file.or(variable.map(Self::Env))
+    }
+}
+
+impl fmt::Display for TokenSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "the token file {}", path.display()),
+            Self::Env(name) => write!(f, "the token in the environment variable {name}"),
+            Self::Given(_) => f.write_str("the token of the simulated API"),
+        }
     }
 }

@@ -45,6 +45,13 @@ impl Environment {
             .collect()
     }
 
+    /// The same environment, but with this variable.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// The value of a variable. An empty one counts as not set: a manifest has no better way to unset it.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -9,7 +9,7 @@ use super::faults::{Faults, Rate};
 use super::listing::Order;
 use super::options::Options;
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 /// What a simulated Clumio API is like, and where it listens.
 #[derive(Debug, Clone, clap::Args)]
@@ -19,7 +19,7 @@ pub struct Args {
     pub listen_address: SocketAddr,
 
     /// The bearer token that requests must carry; any other one is answered 401
-    #[arg(long, value_name = "TOKEN", default_value = "demo-token")]
+    #[arg(long, value_name = "TOKEN", default_value = Options::TOKEN)]
     token: String,
 
     /// What the world and its faults are drawn from. The same seed gives the same assets and the same luck
@@ -174,7 +174,7 @@ mod tests {
             max_limit: 7,
             faults: Faults::none().with(Fault::Throttle, 0.5).with(Fault::Cut, 1.0),
             slow_for: Duration::from_secs(1),
-            late_by: Duration::from_secs(60),
+            late_by: Duration::from_mins(1),
         };
         assert_eq!(args.expect("the arguments must be valid").options(), expected);
     }

@@ -9,7 +9,7 @@ use crate::time::{Timestamp, earlier};
 
 /// How far back `created_timestamp` may ask: six months, of which the longest have 184 days, and a day of
 /// grace for clocks.
-const OLDEST_BOUND: std::time::Duration = std::time::Duration::from_secs(185 * 86_400);
+const OLDEST_BOUND: std::time::Duration = std::time::Duration::from_hours(185 * 24);
 
 /// Which tasks a listing asks for: those that meet every condition.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -11,8 +11,8 @@ use fastrand::Rng;
 use super::chance::uuid;
 use super::task::{Entity, Kind, Subject};
 
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(86_400);
+const HOUR: Duration = Duration::from_hours(1);
+const DAY: Duration = Duration::from_hours(24);
 
 /// A sort of work and how long it takes.
 #[derive(Debug, Clone)]

@@ -35,6 +35,8 @@ pub struct Options {
 // === impl Options ===
 
 impl Options {
+    /// The bearer token that is right unless another is given.
+    pub const TOKEN: &str = "demo-token";
     /// The size of the demo: about two tasks a minute, so that its numbers move while one looks.
     pub const TASKS_PER_DAY: u32 = 2400;
     /// The most rows of a page unless somebody says otherwise. The vendor's own limit is not known.
@@ -51,15 +53,15 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             seed: 1,
-            token: "demo-token".to_owned(),
-            history: Duration::from_secs(7 * 86_400),
+            token: Self::TOKEN.to_owned(),
+            history: Duration::from_hours(7 * 24),
             tasks_per_day: Self::TASKS_PER_DAY,
             clock_offset: SignedDuration::ZERO,
             order: Order::default(),
             max_limit: Self::MAX_LIMIT,
             faults: Faults::none(),
             slow_for: Duration::from_secs(5),
-            late_by: Duration::from_secs(8 * 60),
+            late_by: Duration::from_mins(8),
         }
     }
 }

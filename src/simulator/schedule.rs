@@ -16,7 +16,7 @@ use super::fleet::{Fleet, Work};
 use super::task::{Outcome, Subject, Task};
 use crate::time::{Timestamp, earlier, elapsed, later};
 
-const DAY: Duration = Duration::from_secs(86_400);
+const DAY: Duration = Duration::from_hours(24);
 
 /// The first id that is generated; smaller ones are left to scripts.
 const FIRST_ID: u64 = 40_000_000;
@@ -108,7 +108,7 @@ impl Schedule {
         let day = i64::try_from(DAY.as_secs()).expect("a day must fit");
         let midnight = start.as_second().div_euclid(day) * day;
         let midnight = Timestamp::from_second(midnight).unwrap_or(start);
-        let time_of_day = Duration::from_secs(21 * 3600) + up_to(&mut self.rng, DAY / 3);
+        let time_of_day = Duration::from_hours(21) + up_to(&mut self.rng, DAY / 3);
         let first = earlier(later(midnight, time_of_day), DAY);
         if first < start { later(first, DAY) } else { first }
     }
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn the_same_seed_gives_the_same_world_whatever_the_steps_of_time() {
         let at_once = generate(7, 500, &[days(3)]);
-        let steps = (0..=72).map(|hour| later(START, Duration::from_secs(3600) * hour)).collect::<Vec<_>>();
+        let steps = (0..=72).map(|hour| later(START, Duration::from_hours(1) * hour)).collect::<Vec<_>>();
         assert_eq!(lines(&at_once), lines(&generate(7, 500, &steps)));
         assert_ne!(lines(&at_once), lines(&generate(8, 500, &[days(3)])));
     }
@@ -267,7 +267,7 @@ mod tests {
         let categories =
             tasks.iter().map(|task| task.kind.category.clone()).collect::<std::collections::HashSet<_>>();
         assert_eq!(categories.len(), 7);
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         let open = |at| tasks.iter().filter(|task| task.created <= at && task.state(at).is_open()).count();
         assert!((0..160).all(|hours| open(later(START, hour * hours)) > 0));
     }

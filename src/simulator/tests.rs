@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::*;
 use crate::time::later;
 
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 /// A simulator that is being served, and a client of it.
 struct Served {
@@ -358,7 +358,7 @@ async fn late_tasks_are_listed_in_the_end() {
     let (seen, later_seen) =
         (created_by(simulator.tasks(then)), created_by(simulator.tasks(simulator.now())));
     assert!(seen < later_seen, "{seen} {later_seen}");
-    assert_eq!(created_by(simulator.tasks(later(then, Duration::from_secs(480)))), later_seen);
+    assert_eq!(created_by(simulator.tasks(later(then, Duration::from_mins(8)))), later_seen);
 }
 
 #[tokio::test]
@@ -387,6 +387,6 @@ async fn the_world_moves_on_by_itself() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), moved).await.expect("tasks must be created");
+    tokio::time::timeout(Duration::from_mins(1), moved).await.expect("tasks must be created");
     served.stop().await;
 }

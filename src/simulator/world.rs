@@ -217,7 +217,7 @@ mod tests {
     use super::super::task::Outcome;
     use super::*;
 
-    const HOUR: Duration = Duration::from_secs(3600);
+    const HOUR: Duration = Duration::from_hours(1);
 
     fn start() -> Timestamp {
         "2026-06-01T00:00:00Z".parse().expect("the instant must be valid")
