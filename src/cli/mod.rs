@@ -1,7 +1,88 @@
-//! (being written)
+//! The command line: reads the settings, runs what was asked for, and turns errors into messages and exit codes.
 
-/// Runs the program.
+mod check;
+mod daemon;
+mod demo;
+mod flags;
+mod logs;
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+use daemon::{Daemon, Signals};
+use flags::{Cli, Command};
+
+use crate::accounts::Accounts;
+use crate::exposition::Exposition;
+use crate::settings::{self, Environment, Flags, Settings};
+use crate::simulator::{self, Simulator};
+
+/// Polls and scrapes wait most of the time: more threads would cost memory on large machines and gain nothing.
+const THREADS: usize = 2;
+
+/// Runs the program: 0 if all went well, 1 if not, 2 if the command line is wrong.
 #[must_use]
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::FAILURE
+pub fn main() -> ExitCode {
+    // The TLS of both sides; only the first call in a process can succeed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "clumio-exporter: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
+    let flags = cli.common.flags();
+    let runtime = runtime()?;
+    match &cli.command {
+        None => runtime.block_on(async { Daemon::bind(load(&flags)?)?.run().await })?,
+        Some(Command::Demo) => runtime.block_on(demo::run(&flags))?,
+        Some(Command::Check) => {
+            return runtime.block_on(check::run(&load(&flags)?, flags.config_file.as_deref()));
+        }
+        Some(Command::Once) => return runtime.block_on(once(&load(&flags)?)),
+        Some(Command::Simulate(args)) => runtime.block_on(simulate(args))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()
+}
+
+fn load(flags: &Flags) -> Result<Settings, settings::Error> {
+    let settings = settings::load(flags, &Environment::of_process())?;
+    logs::init(settings.log);
+    Ok(settings)
+}
+
+/// Polls every account once and prints the page; fails if one of them did.
+async fn once(settings: &Settings) -> Result<ExitCode, Box<dyn Error>> {
+    let exposition = Exposition::new();
+    let all_succeeded = Accounts::new(settings, &exposition)?.poll_once().await;
+    io::stdout().write_all(&exposition.page().plain)?;
+    Ok(if all_succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Serves the simulated API until a signal.
+async fn simulate(args: &simulator::Args) -> Result<(), Box<dyn Error>> {
+    let signals = Signals::new()?;
+    let listener = TcpListener::bind(args.listen_address).await.map_err(|error| {
+        format!("cannot listen on {}: {error}; choose another --listen-address", args.listen_address)
+    })?;
+    let address = listener.local_addr()?;
+    let simulator = Simulator::new(args.options());
+    let token = &simulator.options().token;
+    writeln!(io::stderr(), "simulated Clumio API: http://{address}/tasks, bearer token {token}")?;
+    simulator.clone().serve(listener, signals.stop()).await?;
+    Ok(())
 }

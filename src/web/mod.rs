@@ -1,1 +1,102 @@
-//! (being written)
+//! HTTP: the page for Prometheus, the health of the process, and a page that says where they are.
+//!
+//! Nothing here waits for a poll or asks the API: `/metrics` answers 200 with the last good numbers when Clumio cannot
+//! be reached, and the health paths never depend on Clumio, because restarting the exporter would not mend it.
+
+mod listen;
+mod pages;
+
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum_server::Handle;
+use hyper_util::rt::TokioTimer;
+use tokio::sync::Semaphore;
+
+pub use listen::listen;
+
+use crate::exposition::Exposition;
+
+/// How long a client may take to send the head of a request.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long requests that are being answered may go on after the stop; with it the process ends within two seconds.
+const DRAIN: Duration = Duration::from_millis(1_500);
+
+/// What is served.
+pub struct Site {
+    /// The page for Prometheus.
+    pub exposition: Arc<Exposition>,
+    /// Where that page is.
+    pub telemetry_path: String,
+    /// How many requests are answered at once; 503 beyond.
+    pub max_requests: usize,
+    /// Whether the process and its pollers live.
+    pub is_healthy: Box<dyn Fn() -> bool + Send + Sync>,
+}
+
+/// The site with what its handlers share.
+struct Served {
+    site: Site,
+    permits: Semaphore,
+}
+
+/// Serves the site on `listener` until `stop` is done, and then until its last requests are answered.
+///
+/// # Errors
+/// When the listener fails.
+pub async fn serve(listener: TcpListener, site: Site, stop: impl Future<Output = ()>) -> io::Result<()> {
+    let handle = Handle::new();
+    let mut server =
+        axum_server::from_tcp(listener)?.handle(handle.clone()).first_request_timeout(HEAD_TIMEOUT);
+    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let serve = server.serve(router(site).into_make_service());
+    tokio::pin!(serve);
+    tokio::select! {
+        ended = &mut serve => return ended,
+        () = stop => handle.graceful_shutdown(Some(DRAIN)),
+    }
+    serve.await
+}
+
+/// The routes of the site.
+fn router(site: Site) -> Router {
+    let served = Arc::new(Served { permits: Semaphore::new(site.max_requests), site });
+    let limited = Router::new()
+        .route("/", get(pages::landing))
+        .route(&served.site.telemetry_path, get(pages::metrics))
+        .fallback(pages::not_found)
+        .layer(middleware::from_fn_with_state(Arc::clone(&served), limit));
+    // A kubelet must be answered however many others ask.
+    let health = Router::new().route("/-/healthy", get(healthy)).route("/-/ready", get(ready));
+    limited.merge(health).with_state(served)
+}
+
+/// Answers 503 instead of keeping a client waiting: Prometheus counts that as a failed scrape and says so.
+async fn limit(State(served): State<Arc<Served>>, request: Request, next: Next) -> Response {
+    match served.permits.try_acquire() {
+        Ok(_permit) => next.run(request).await,
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "too many requests at once (web.max_requests)\n")
+            .into_response(),
+    }
+}
+
+async fn healthy(State(served): State<Arc<Served>>) -> Response {
+    if (served.site.is_healthy)() {
+        return "healthy\n".into_response();
+    }
+    (StatusCode::INTERNAL_SERVER_ERROR, "a poller has ended\n").into_response()
+}
+
+/// Whoever is asked is serving, and there is no state to restore before that.
+async fn ready() -> &'static str {
+    "ready\n"
+}

@@ -1,0 +1,79 @@
+//! `check`: whether the config, the tokens and the API go together, told account by account.
+
+use std::error::Error;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use jiff::{SignedDuration, Unit};
+
+use crate::accounts::Clients;
+use crate::api::{Client, Filter, Page, TaskList};
+use crate::exposition::Exposition;
+use crate::settings::{Account, Settings};
+use crate::time::{Timestamp, earlier};
+
+/// Reads one task of each account and prints what it found; fails if one of them could not be read.
+pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Result<ExitCode, Box<dyn Error>> {
+    let mut out = io::stdout();
+    match config_file {
+        Some(path) => writeln!(out, "{}: the configuration is right", path.display())?,
+        None => writeln!(out, "the configuration is right; there is no config file")?,
+    }
+    let exposition = Exposition::new();
+    let mut clients = Clients::new();
+    let mut code = ExitCode::SUCCESS;
+    for account in &settings.accounts {
+        let client = clients.client(account, settings, &exposition)?;
+        let since = earlier(Timestamp::now(), settings.poll.lookback);
+        match client.page(&Filter::Created { from: since, to: None }, 1, 1).await {
+            Ok(page) => report(&mut out, account, &client, &page, since)?,
+            Err(error) => {
+                writeln!(out, "account {:?}: {error}", account.name)?;
+                code = ExitCode::FAILURE;
+            }
+        }
+    }
+    Ok(code)
+}
+
+fn report(
+    out: &mut impl Write,
+    account: &Account,
+    client: &Client,
+    page: &Page,
+    since: Timestamp,
+) -> io::Result<()> {
+    writeln!(out, "account {:?}: {} answers, and takes {}", account.name, account.base_url, account.token)?;
+    let total = page.total;
+    writeln!(out, "  {total} tasks created since {}", whole_seconds(since))?;
+    if let Some(task) = page.tasks.first() {
+        let (category, task_type, status) = (&task.category, &task.task_type, task.status.as_str());
+        writeln!(
+            out,
+            "  one of them: {} {:?} {:?}, {status:?}",
+            task.id,
+            category.as_str(),
+            task_type.as_str()
+        )?;
+    }
+    if let Some(date) = page.date {
+        let ahead = date.duration_since(page.received.wall);
+        if ahead.abs() > SignedDuration::from_mins(1) {
+            writeln!(out, "  its clock is {} of this machine's", offset(ahead))?;
+        }
+    }
+    if let Some(expiry) = client.token_expiry() {
+        writeln!(out, "  the token expires {}", whole_seconds(expiry))?;
+    }
+    Ok(())
+}
+
+fn offset(ahead: SignedDuration) -> String {
+    let direction = if ahead.is_negative() { "behind" } else { "ahead" };
+    format!("{} s {direction}", ahead.abs().as_secs())
+}
+
+fn whole_seconds(at: Timestamp) -> Timestamp {
+    at.round(Unit::Second).unwrap_or(at)
+}

@@ -1,0 +1,66 @@
+//! The demo: the daemon against a simulated API in the same process, so that a newcomer sees it work.
+
+use std::error::Error;
+use std::future::pending;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use url::Url;
+
+use super::daemon::Daemon;
+use super::logs;
+use crate::settings::{self, Account, Environment, Flags, Settings, TokenSource};
+use crate::simulator::{Options, Simulator};
+
+/// How often the demo polls, so that the numbers are seen to move.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// Runs the demo until a signal.
+pub(super) async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let base_url = Url::parse(&format!("http://{}/", listener.local_addr()?))?;
+    let settings = settings(flags, base_url.clone())?;
+    logs::init(settings.log);
+    let simulator = Simulator::new(Options::default());
+    tokio::spawn(simulator.serve(listener, pending()));
+    let guide = guide(&settings, &base_url);
+    let daemon = Daemon::bind(settings)?;
+    writeln!(io::stderr(), "{guide}")?;
+    daemon.run().await
+}
+
+/// The user's settings, but for the accounts: the simulated one is polled instead, as fast as it answers.
+fn settings(flags: &Flags, base_url: Url) -> Result<Settings, settings::Error> {
+    let environment = Environment::of_process()
+        .with("CLUMIO_API_BASE_URL", base_url.as_str())
+        .with("CLUMIO_API_TOKEN", Options::TOKEN)
+        .with("CLUMIO_ORGANIZATIONAL_UNIT_CONTEXT", "");
+    let mut settings = settings::load(flags, &environment)?;
+    settings.accounts = vec![Account {
+        name: "demo".to_owned(),
+        base_url,
+        token: TokenSource::Given(Options::TOKEN),
+        organizational_unit: None,
+        ca_file: None,
+        interval: INTERVAL,
+        page_size: settings.poll.page_size,
+        requests_per_second: 0.0,
+    }];
+    Ok(settings)
+}
+
+/// What a newcomer is told.
+fn guide(settings: &Settings, base_url: &Url) -> String {
+    let address = &settings.web.listen_address;
+    let host = if address.starts_with(':') { "localhost" } else { "" };
+    let path = &settings.web.telemetry_path;
+    format!(
+        "\n  metrics        http://{host}{address}{path}\n  \
+           landing page   http://{host}{address}/\n  \
+           simulated API  {base_url}tasks (bearer token {})\n\n  \
+         Every {} seconds it polls a simulated Clumio account with a week of history. Ctrl-C stops it.\n",
+        Options::TOKEN,
+        INTERVAL.as_secs(),
+    )
+}

@@ -1,0 +1,85 @@
+//! Commands and flags, after the habits of Prometheus exporters.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::settings::Flags;
+use crate::simulator;
+
+/// Serves the backup and restore tasks of Clumio as Prometheus metrics.
+///
+/// Without a command it runs the daemon. Settings come from the config file, then from environment variables
+/// (`CLUMIO_EXPORTER__POLL__INTERVAL`), then from flags. With no account in the config file, `CLUMIO_API_TOKEN`,
+/// `CLUMIO_API_BASE_URL` and `CLUMIO_ORGANIZATIONAL_UNIT_CONTEXT` make one.
+#[derive(Debug, Parser)]
+#[command(name = "clumio-exporter", version = VERSION, disable_help_subcommand = true)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// The config file (TOML) [default: none]
+    #[arg(long = "config.file", value_name = "FILE", global = true)]
+    config_file: Option<PathBuf>,
+    /// Where to listen, as `web.listen_address` [default: :10317]
+    #[arg(long = "web.listen-address", value_name = "ADDRESS", global = true)]
+    listen_address: Option<String>,
+    /// error, warn, info, debug or trace [default: info]
+    #[arg(long = "log.level", value_name = "LEVEL", global = true)]
+    log_level: Option<String>,
+    /// logfmt or json [default: logfmt]
+    #[arg(long = "log.format", value_name = "FORMAT", global = true)]
+    log_format: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the daemon against a simulated Clumio API: nothing else is needed
+    Demo,
+    /// Read the config, the token and one task of each account, and say what was found
+    Check,
+    /// Poll each account once and print the metrics
+    Once,
+    /// Serve only the simulated Clumio API
+    Simulate(simulator::Args),
+}
+
+/// What `--version` says.
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (revision ",
+    env!("CLUMIO_EXPORTER_REVISION"),
+    ", rustc ",
+    env!("CLUMIO_EXPORTER_RUSTC"),
+    ")"
+);
+
+// === impl Common ===
+
+impl Common {
+    pub(super) fn flags(&self) -> Flags {
+        Flags {
+            config_file: self.config_file.clone(),
+            listen_address: self.listen_address.clone(),
+            log_level: self.log_level.clone(),
+            log_format: self.log_format.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,108 @@
+//! The pages.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{Html, IntoResponse, Response};
+
+use super::Served;
+use crate::exposition;
+
+/// What Prometheus scrapes.
+pub(super) async fn metrics(State(served): State<Arc<Served>>, headers: HeaderMap) -> Response {
+    let Some(page) = page(&served).await else {
+        return (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered; see the log\n")
+            .into_response();
+    };
+    let about = [(CONTENT_TYPE, exposition::CONTENT_TYPE), (VARY, "accept-encoding")];
+    if accepts_gzip(&headers) {
+        return (about, [(CONTENT_ENCODING, "gzip")], page.gzip.to_vec()).into_response();
+    }
+    (about, page.plain.to_vec()).into_response()
+}
+
+/// The page; rendering takes milliseconds, which other requests need not wait for.
+async fn page(served: &Arc<Served>) -> Option<Arc<exposition::Page>> {
+    if let Some(page) = served.site.exposition.fresh_page() {
+        return Some(page);
+    }
+    let exposition = Arc::clone(&served.site.exposition);
+    tokio::task::spawn_blocking(move || exposition.page()).await.ok()
+}
+
+/// Where everything is.
+pub(super) async fn landing(State(served): State<Arc<Served>>) -> Response {
+    let telemetry_path = &served.site.telemetry_path;
+    let version = env!("CARGO_PKG_VERSION");
+    let page = format!(
+        r#"<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>clumio-exporter</title></head>
+<body>
+<h1>clumio-exporter {version}</h1>
+<p>Backup and restore tasks of Clumio, as metrics for Prometheus.</p>
+<ul>
+<li><a href="{telemetry_path}">Metrics</a></li>
+<li><a href="/-/healthy">Health</a></li>
+<li><a href="/-/ready">Readiness</a></li>
+</ul>
+</body>
+</html>
+"#
+    );
+    let policy = [(CONTENT_SECURITY_POLICY, "default-src 'none'"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    (policy, Html(page)).into_response()
+}
+
+pub(super) async fn not_found(State(served): State<Arc<Served>>) -> Response {
+    let message = format!("not found; the metrics are at {}\n", served.site.telemetry_path);
+    (StatusCode::NOT_FOUND, message).into_response()
+}
+
+/// Whether the client takes gzip (RFC 9110, section 12.5.3): named, or by `*`, and not with a weight of 0.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let mut by_wildcard = false;
+    for header in headers.get_all(ACCEPT_ENCODING) {
+        for coding in header.to_str().unwrap_or_default().split(',') {
+            let mut parts = coding.split(';').map(str::trim);
+            let name = parts.next().unwrap_or_default();
+            let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Ok(1.0), str::parse::<f64>);
+            let is_taken = weight.is_ok_and(|weight| weight > 0.0);
+            match name.to_ascii_lowercase().as_str() {
+                "gzip" | "x-gzip" => return is_taken,
+                "*" => by_wildcard = is_taken,
+                _ => {}
+            }
+        }
+    }
+    by_wildcard
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_only_to_those_who_take_it() {
+        let cases = [
+            ("gzip", true),
+            ("deflate, GZIP;q=0.5", true),
+            ("*", true),
+            ("gzip;q=0", false),
+            ("*, gzip; q=0.0", false),
+            ("gzip;q=x", false),
+            ("identity", false),
+            ("", false),
+        ];
+        for (value, expected) in cases {
+            let mut headers = HeaderMap::new();
+            headers.insert(ACCEPT_ENCODING, value.parse().expect("the value must be valid"));
+            assert_eq!(accepts_gzip(&headers), expected, "{value}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+}
