@@ -33,6 +33,9 @@ mod known;
 mod snapshot;
 mod window;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 

@@ -45,6 +45,9 @@ mod first_pass;
 mod listing;
 mod reader;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
