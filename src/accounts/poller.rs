@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use tracing::{debug, error, info, warn};
+use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::api::TaskList;
 use crate::exposition::{Account, Failure};
@@ -43,7 +43,8 @@ impl<L: TaskList> AccountPoller<L> {
     /// that what a panic leaves behind is the ledger of the poll before.
     pub(super) async fn poll(&mut self) -> bool {
         let start = Instant::now();
-        let outcome = AssertUnwindSafe(self.poller.poll()).catch_unwind().await;
+        let span = info_span!("poll", account = self.name);
+        let outcome = AssertUnwindSafe(self.poller.poll().instrument(span)).catch_unwind().await;
         let took = start.elapsed();
         match outcome {
             Ok(Ok(snapshot)) => self.succeeded(snapshot, took),

@@ -14,8 +14,11 @@ const NOW: i64 = 1_800_000_000;
 /// A list that answers by a function, and notes what it was asked.
 struct Script<F> {
     answer: F,
-    asked: Arc<Mutex<Vec<(Filter, u64, u32)>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
 }
+
+/// The filter, page number and limit of a request.
+type Asked = (Filter, u64, u32);
 
 impl<F: Fn(&Filter, u64, u32) -> Result<Page, Error> + Send + Sync> TaskList for Script<F> {
     async fn page(&self, filter: &Filter, number: u64, limit: u32) -> Result<Page, Error> {
@@ -27,7 +30,7 @@ impl<F: Fn(&Filter, u64, u32) -> Result<Page, Error> + Send + Sync> TaskList for
 /// Polls once; gives what came of it and what was asked.
 fn poll(
     answer: impl Fn(&Filter, u64, u32) -> Result<Page, Error> + Send + Sync,
-) -> (Result<Snapshot, Error>, Vec<(Filter, u64, u32)>) {
+) -> (Result<Snapshot, Error>, Vec<Asked>) {
     let asked = Arc::default();
     let mut poller = Poller::new(Script { answer, asked: Arc::clone(&asked) }, options());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
@@ -81,11 +84,11 @@ fn task(id: u64, status: &str) -> Task {
 #[test]
 fn the_limit_that_the_api_names_is_sent_with_every_later_page() {
     let (outcome, asked) = poll(|filter, number, limit| {
-        let tasks = (1..=25).map(|id| task(id, "queued"));
+        let ids = (number - 1) * 10 + 1..=(number * 10).min(25);
         let limit = limit.min(10);
         match filter {
             Filter::Ids(_) => Ok(empty(limit)),
-            _ => Ok(page(tasks.skip((number as usize - 1) * 10).take(10).collect(), 25, limit)),
+            _ => Ok(page(ids.map(|id| task(id, "queued")).collect(), 25, limit)),
         }
     });
     assert_eq!(outcome.expect("the poll must succeed").kinds[0].statuses[5].tasks, 25);
@@ -218,7 +221,7 @@ fn a_first_pass_resumes_at_the_slice_that_failed() {
         }
         _ => Ok(empty(limit)),
     };
-    let asked: Arc<Mutex<Vec<(Filter, u64, u32)>>> = Arc::default();
+    let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
     let mut poller = Poller::new(Script { answer, asked: Arc::clone(&asked) }, options());
     let progress = poller.progress();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
