@@ -24,6 +24,9 @@ use crate::time::{Clock, SystemClock};
 /// not poll together.
 const JITTER: Duration = Duration::from_secs(1);
 
+/// How many rows a poll holds at once: fifty pages of the default size, a megabyte or two.
+const MOST_ROWS: u64 = 5_000;
+
 /// The configured accounts, not yet polled.
 pub struct Accounts {
     pollers: Vec<(AccountPoller<Client>, Duration)>,
@@ -127,6 +130,7 @@ fn poll_options(account: &Account, settings: &Settings) -> PollOptions {
     PollOptions {
         page_size: account.page_size,
         id_batch_size: settings.poll.id_batch_size,
+        most_rows: MOST_ROWS,
         lookback: settings.poll.lookback,
         rules: Rules {
             window: settings.poll.window,

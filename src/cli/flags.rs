@@ -27,7 +27,7 @@ pub(super) struct Common {
     #[arg(long = "config.file", value_name = "FILE", global = true)]
     config_file: Option<PathBuf>,
     /// Where to listen, as `web.listen_address` [default: :10317]
-    #[arg(long = "web.listen-address", value_name = "ADDRESS", global = true)]
+    #[arg(id = "web.listen-address", long = "web.listen-address", value_name = "ADDRESS", global = true)]
     listen_address: Option<String>,
     /// error, warn, info, debug or trace [default: info]
     #[arg(long = "log.level", value_name = "LEVEL", global = true)]
@@ -81,5 +81,14 @@ mod tests {
     #[test]
     fn the_flags_are_well_formed() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_takes_the_common_flags() {
+        for command in ["demo", "check", "once", "simulate"] {
+            let line = ["clumio-exporter", command, "--web.listen-address", ":1", "--log.level", "debug"];
+            let cli = Cli::try_parse_from(line).expect("the flags must be taken");
+            assert_eq!(cli.common.flags().listen_address.as_deref(), Some(":1"), "{command}");
+        }
     }
 }

@@ -39,8 +39,8 @@ const READINGS: u32 = 3;
 /// about one row in e: twenty miss one in e²⁰.
 const READINGS_UNSPLIT: u32 = 20;
 
-/// The number of rows beyond which a piece is split at once, so that memory is bounded by it.
-const MOST_ROWS: u64 = 5_000;
+/// The most parts that a range is split into at once: a count that is nonsense must not cost memory.
+const MOST_PARTS: u64 = 1_000;
 
 /// The largest sum of the lengths of ids that are looked up at once: URLs longer than 8 KiB are refused by
 /// common gateways, and escaping makes them longer.
@@ -93,14 +93,14 @@ impl<L: TaskList> Reader<'_, L> {
         let filter =
             Filter::Created { from: earlier(piece.from, MARGIN), to: piece.to.map(|to| later(to, MARGIN)) };
         let (readings, most) =
-            if piece.can_be_split() { (READINGS, MOST_ROWS) } else { (READINGS_UNSPLIT, u64::MAX) };
+            if piece.can_be_split() { (READINGS, self.most_rows()) } else { (READINGS_UNSPLIT, u64::MAX) };
         let rows = self.rows(&filter, readings, most).await?;
         if rows.is_whole() {
             let tasks = rows.sightings.into_tasks();
             return Ok(Piece::Whole(tasks.into_iter().filter(|task| piece.has(task)).collect()));
         }
         if piece.can_be_split() {
-            Ok(Piece::Split(piece.split(rows.total, rows.newest())))
+            Ok(Piece::Split(piece.split(rows.total.div_ceil(self.most_rows().div_ceil(2)), rows.newest())))
         } else {
             Err(rows.short("the tasks created within one second"))
         }
@@ -205,15 +205,14 @@ impl Range {
     }
 
     /// Parts that together are this range, oldest first: of a range without an end, all that was read so far and
-    /// the rest; of one with an end, as many as make pieces of a fair size, two at least.
-    fn split(&self, total: u64, newest: Option<Timestamp>) -> Vec<Self> {
+    /// the rest; of one with an end about `parts` of the same length, two at least.
+    fn split(&self, parts: u64, newest: Option<Timestamp>) -> Vec<Self> {
         let Some(to) = self.to else {
             let to = newest.unwrap_or(self.from).max(later(self.from, NARROWEST));
             return vec![Self { from: self.from, to: Some(to) }, Self { from: to, to: None }];
         };
         let whole = elapsed(self.from, to);
-        let parts = total.div_ceil(MOST_ROWS / 2).clamp(2, 1_000);
-        let parts = u32::try_from(parts).unwrap_or(u32::MAX);
+        let parts = u32::try_from(parts.clamp(2, MOST_PARTS)).unwrap_or(u32::MAX);
         let width = (whole / parts).max(NARROWEST);
         let mut starts: Vec<Timestamp> = Vec::new();
         let mut at = self.from;

@@ -68,6 +68,8 @@ pub struct Options {
     pub page_size: u32,
     /// How many tasks are looked up by one request.
     pub id_batch_size: u32,
+    /// How many rows are held at once: a listing by creation that has more is read in slices.
+    pub most_rows: u64,
     /// How far back in creation the first pass reads.
     pub lookback: Duration,
     /// What the numbers depend on.
@@ -131,7 +133,7 @@ impl<L: TaskList> Poller<L> {
     }
 
     async fn finish_first_pass(&mut self) -> Result<(), Error> {
-        let mut reader = Reader::new(&self.list, self.options.page_size);
+        let mut reader = Reader::new(&self.list, &self.options);
         if matches!(self.stage, Stage::Cold) {
             self.progress.set(0.0);
             let pass = FirstPass::begin(&mut reader, &mut self.time, &self.options).await?;
@@ -150,7 +152,7 @@ impl<L: TaskList> Poller<L> {
             Stage::FirstPass(pass) => &pass.ledger,
             Stage::Cold => unreachable!("a poll follows a first pass"),
         };
-        let mut reader = Reader::new(&self.list, self.options.page_size);
+        let mut reader = Reader::new(&self.list, &self.options);
         let mut rows = Sightings::default();
         reader.open(&mut rows).await?;
         reader.created(Range { from: ledger.listed_from(), to: None }, &mut rows).await?;

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 
+use super::Options;
 use super::api_time::Answers;
 use crate::api::{Error, Filter, Page, Reason, TaskList};
 use crate::tasks::{Task, TaskId};
@@ -28,6 +29,7 @@ const SAME_PAGES: u32 = 3;
 pub(super) struct Reader<'a, L> {
     list: &'a L,
     page_size: u32,
+    most_rows: u64,
     limit: u32,
     answers: Answers,
 }
@@ -48,8 +50,14 @@ struct Repeats {
 // === impl Reader ===
 
 impl<'a, L: TaskList> Reader<'a, L> {
-    pub(super) fn new(list: &'a L, page_size: u32) -> Self {
-        Self { list, page_size, limit: page_size, answers: Answers::default() }
+    pub(super) fn new(list: &'a L, options: &Options) -> Self {
+        let Options { page_size, most_rows, .. } = *options;
+        Self { list, page_size, most_rows, limit: page_size, answers: Answers::default() }
+    }
+
+    /// The number of rows beyond which a listing is split.
+    pub(super) fn most_rows(&self) -> u64 {
+        self.most_rows
     }
 
     /// When the answers so far came.

@@ -43,6 +43,7 @@ fn options() -> Options {
     Options {
         page_size: 100,
         id_batch_size: 50,
+        most_rows: 5_000,
         lookback: Duration::from_hours(24),
         rules: Rules {
             window: Duration::from_hours(24),

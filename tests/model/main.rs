@@ -51,6 +51,7 @@ impl Run {
         let options = Options {
             page_size: 100,
             id_batch_size: 7,
+            most_rows: setup.most_rows,
             lookback: milliseconds(setup.lookback),
             rules: Rules {
                 window: milliseconds(setup.window),
@@ -126,10 +127,11 @@ fn check_rising(
 
 fn setups() -> impl Strategy<Value = Setup> {
     let window = prop_oneof![Just(24 * HOUR), Just(30 * MINUTE), Just(3 * HOUR)];
-    (window, 0..(50 * HOUR)).prop_map(|(window, more)| Setup {
+    (window, 0..(50 * HOUR), 4..60_u64).prop_map(|(window, more, most_rows)| Setup {
         window,
         lookback: window + more,
         overlap: OVERLAP,
+        most_rows,
     })
 }
 

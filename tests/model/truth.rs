@@ -10,12 +10,14 @@ use clumio_exporter::tasks::Status;
 
 use crate::world::{DAY_ZERO, KINDS, Life, World};
 
-/// How a run is set up, in milliseconds.
+/// How a run is set up; times in milliseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup {
     pub window: i64,
     pub lookback: i64,
     pub overlap: i64,
+    /// Beyond so many rows a listing is read in slices.
+    pub most_rows: u64,
 }
 
 /// When things happened, in milliseconds.
