@@ -4,7 +4,7 @@ use super::kinds::Cell;
 use super::known::{Known, State};
 use super::{Ledger, PollTime};
 use crate::tasks::{Status, Task};
-use crate::time::{Timestamp, earlier, later};
+use crate::time::{Timestamp, later};
 
 /// What is being applied: the first pass, or a poll after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +42,8 @@ impl Ledger {
             Phase::Following => time.last_answer,
         });
         let cell = self.kinds.cell(&task.category, &task.task_type, &task.status);
-        let counts_as_created = created > self.baseline
-            || (phase == Phase::Following && created >= earlier(self.baseline, self.rules.overlap));
+        let counts_as_created =
+            created > self.baseline || (phase == Phase::Following && created >= self.listed_from());
         if counts_as_created {
             self.kinds.count_created(cell);
         }

@@ -17,9 +17,9 @@
 //! # What counts
 //!
 //! The gauges hold every open task, and ended ones for the window. The counters start at an instant, the
-//! baseline: a task counts as created if it was created after it, or if it is first read after the first pass
-//! (it can then be older than the baseline only by the overlap, the time that a row may take to
-//! appear); it counts as ended if it was seen open, or ended after the baseline, or counted as created.
+//! baseline: a task counts as created if it was created after it, or if it is first read by a poll after the first
+//! pass, which lists nothing that the pass had not read; it counts as ended if it was seen open, or ended
+//! after the baseline, or counted as created.
 //!
 //! # What it costs
 //!
@@ -78,7 +78,8 @@ pub struct PollTime {
 pub struct Ledger {
     rules: Rules,
     baseline: Timestamp,
-    watermark: Timestamp,
+    /// The newest creation read, but never past the poll that read it; none before anything was read.
+    watermark: Option<Timestamp>,
     /// Ids of all tasks created since this instant are remembered. With a longer overlap it stays where it is, so
     /// that the overlap grows in instead of letting forgotten tasks in again.
     remembered_from: Timestamp,
@@ -92,15 +93,16 @@ pub struct Ledger {
 // === impl Ledger ===
 
 impl Ledger {
-    /// An empty ledger whose counters start at `baseline`.
+    /// An empty ledger whose counters start at `baseline`, and whose first pass reads what was created from
+    /// `read_from` on.
     #[must_use]
-    pub fn new(rules: Rules, baseline: Timestamp) -> Self {
+    pub fn new(rules: Rules, baseline: Timestamp, read_from: Timestamp) -> Self {
         let kinds = Kinds::new(rules.window, rules.max_categories, rules.max_kinds);
         Self {
-            remembered_from: earlier(baseline, rules.overlap),
             rules,
             baseline,
-            watermark: baseline,
+            watermark: None,
+            remembered_from: read_from,
             tasks: HashMap::new(),
             suspects: HashSet::new(),
             kinds,
@@ -118,7 +120,7 @@ impl Ledger {
     /// remembered.
     #[must_use]
     pub fn listed_from(&self) -> Timestamp {
-        earlier(self.watermark, self.rules.overlap).max(self.remembered_from)
+        earlier(self.watermark(), self.rules.overlap).max(self.remembered_from)
     }
 
     /// The tasks that can still change: each must be read by every poll, in a listing or by its id.
@@ -133,6 +135,8 @@ impl Ledger {
         for task in &tasks {
             self.apply(task, time, Phase::Baseline);
         }
+        self.move_watermark(&tasks, at);
+        self.forget(at);
     }
 
     /// Applies a whole poll: its rows, each task once, with every followed task that the API returned.
@@ -197,10 +201,14 @@ impl Ledger {
         }
     }
 
+    /// Before anything was read, the baseline stands in: everything that was listed then is older.
+    fn watermark(&self) -> Timestamp {
+        self.watermark.unwrap_or(self.baseline)
+    }
+
     fn move_watermark(&mut self, tasks: &[Task], at: Timestamp) {
-        if let Some(newest) = tasks.iter().filter_map(|task| task.created).max() {
-            self.watermark = self.watermark.max(newest.min(at));
-        }
+        let newest = tasks.iter().filter_map(|task| task.created).max();
+        self.watermark = self.watermark.max(newest.map(|newest| newest.min(at)));
     }
 
     fn forget(&mut self, at: Timestamp) {
@@ -213,7 +221,7 @@ impl Ledger {
         Snapshot {
             at,
             baseline: self.baseline,
-            watermark: self.watermark,
+            watermark: self.watermark(),
             vanished_total: self.vanished,
             kinds: self.kinds.samples(),
         }

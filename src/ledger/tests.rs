@@ -24,7 +24,7 @@ impl Scenario {
             max_categories: 20,
             max_kinds: 200,
         };
-        let mut ledger = Ledger::new(rules, second(0));
+        let mut ledger = Ledger::new(rules, second(0), second(-168 * HOUR));
         ledger.take_baseline(baseline.to_vec(), second(0));
         let mut scenario = Self { ledger };
         // The first poll publishes every series at 0, so that the numbers of the next ones show.

@@ -63,9 +63,10 @@ impl FirstPass {
             let message = "the answers' Date headers disagree by more than poll.overlap, so that the API's time is unknown";
             return Err(Error::new(Reason::Protocol, message));
         };
-        let mut ledger = Ledger::new(options.rules.clone(), baseline);
+        let read_from = earlier(baseline, options.lookback);
+        let mut ledger = Ledger::new(options.rules.clone(), baseline, read_from);
         ledger.take_baseline(open.into_tasks(), now(time, reader, baseline));
-        let lookback = Range { from: earlier(baseline, options.lookback), to: Some(baseline) };
+        let lookback = Range { from: read_from, to: Some(baseline) };
         Ok(Self { ledger, slices: vec![lookback] })
     }
 

@@ -35,6 +35,8 @@ pub struct Behaviour {
     pub failing: f64,
     /// The probability that an answer's `Date` is up to a day off.
     pub wrong_date: f64,
+    /// Whether the server compares creations in whole seconds.
+    pub coarse: bool,
     /// The longest that a request takes, in milliseconds.
     pub slowest: i64,
     pub seed: u64,
@@ -93,7 +95,7 @@ impl ModelApi {
 
     fn answer(&self, state: &mut State, filter: &Filter, number: u64, limit: u32) -> Page {
         let listing = self.world.listing(state.now);
-        let mut rows: Vec<Task> = listing.into_iter().filter(|row| matches(filter, row)).collect();
+        let mut rows: Vec<Task> = listing.into_iter().filter(|row| self.matches(filter, row)).collect();
         self.sort(&mut rows, state);
         let limit = limit.min(self.behaviour.max_limit);
         let total = rows.len() as u64;
@@ -107,6 +109,23 @@ impl ModelApi {
             limit,
             date: Some(self.date(state)),
             received: moment(state.now),
+        }
+    }
+
+    fn matches(&self, filter: &Filter, row: &Task) -> bool {
+        let compared = |created: Timestamp| {
+            if !self.behaviour.coarse {
+                return created;
+            }
+            timestamp(created.as_millisecond().div_euclid(SECOND) * SECOND)
+        };
+        match filter {
+            Filter::Open => !row.status.is_final(),
+            Filter::Created { from, to } => row
+                .created
+                .map(compared)
+                .is_some_and(|created| created >= *from && to.is_none_or(|to| created <= to)),
+            Filter::Ids(ids) => ids.contains(&row.id),
         }
     }
 
@@ -146,16 +165,6 @@ impl TaskList for ModelApi {
     }
 }
 
-fn matches(filter: &Filter, row: &Task) -> bool {
-    match filter {
-        Filter::Open => !row.status.is_final(),
-        Filter::Created { from, to } => {
-            row.created.is_some_and(|created| created >= *from && to.is_none_or(|to| created <= to))
-        }
-        Filter::Ids(ids) => ids.contains(&row.id),
-    }
-}
-
 fn scatter(id: &str) -> u64 {
     let number: u64 = id.parse().expect("the model's ids are numbers");
     number.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31)
@@ -178,12 +187,13 @@ pub fn behaviours() -> impl Strategy<Value = Behaviour> {
     let failing = prop_oneof![Just(0.0), Just(0.05), 0.0..0.3];
     let wrong_date = prop_oneof![3 => Just(0.0), 1 => Just(0.05)];
     let slowest = prop_oneof![Just(0), 1..SECOND, 1..(20 * SECOND)];
-    (order, 2..40_u32, failing, wrong_date, slowest, any::<u64>()).prop_map(
-        |(order, max_limit, failing, wrong_date, slowest, seed)| Behaviour {
+    (order, 2..40_u32, failing, wrong_date, any::<bool>(), slowest, any::<u64>()).prop_map(
+        |(order, max_limit, failing, wrong_date, coarse, slowest, seed)| Behaviour {
             order,
             max_limit,
             failing,
             wrong_date,
+            coarse,
             slowest,
             seed,
         },

@@ -111,6 +111,7 @@ pub fn worlds(overlap: i64) -> impl Strategy<Value = World> {
         4 => -(3 * HOUR)..(2 * HOUR),
         2 => -(5 * MINUTE)..(30 * MINUTE),
         1 => -(80 * HOUR)..0,
+        3 => (-(36 * 60)..10_i64).prop_map(|minute| minute * MINUTE),
         2 => Just(17 * MINUTE),
         1 => (0..SECOND).prop_map(|ms| -(7 * MINUTE) + ms),
     ];
