@@ -237,3 +237,26 @@ fn a_first_pass_resumes_at_the_slice_that_failed() {
     let first = asked.iter().find_map(|(filter, ..)| from_of(filter)).expect("a slice must be read");
     assert!(first > second(-17 * 3600), "the slices that were whole are not read again: {first}");
 }
+
+#[test]
+fn a_date_that_runs_ahead_of_creations_hides_no_new_task() {
+    let listed = std::sync::atomic::AtomicU64::new(1);
+    let answer = |filter: &Filter, _: u64, limit: u32| {
+        let count = listed.load(Ordering::Relaxed);
+        let rows = match filter {
+            Filter::Created { from, .. } if *from <= second(-100) => {
+                (1..=count).map(|id| task(id, "failed")).collect()
+            }
+            _ => Vec::new(),
+        };
+        let total = rows.len() as u64;
+        Ok(Page { date: Some(second(3 * 3600)), ..page(rows, total, limit) })
+    };
+    let mut poller = Poller::new(Script { answer, asked: Arc::default() }, options());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
+    runtime.block_on(poller.poll()).expect("the first poll must succeed");
+    listed.store(2, Ordering::Relaxed);
+    let snapshot = runtime.block_on(poller.poll()).expect("the second poll must succeed");
+    let failed = &snapshot.kinds[0].statuses[3];
+    assert_eq!((failed.tasks, failed.ended_total, snapshot.kinds[0].created_total), (2, Some(1), 1));
+}
