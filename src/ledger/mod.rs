@@ -78,7 +78,8 @@ pub struct PollTime {
 pub struct Ledger {
     rules: Rules,
     baseline: Timestamp,
-    /// The newest creation read, but never past the poll that read it; none before anything was read.
+    /// The newest creation read, but never past the poll that read it; none as long as the first pass has read
+    /// nothing.
     watermark: Option<Timestamp>,
     /// Ids of all tasks created since this instant are remembered. With a longer overlap it stays where it is, so
     /// that the overlap grows in instead of letting forgotten tasks in again.
@@ -152,6 +153,7 @@ impl Ledger {
             }
         }
         self.settle(&returned, time.last_answer);
+        self.watermark = Some(self.watermark());
         self.move_watermark(&tasks, at);
         self.forget(time.last_answer);
         self.kinds.expire(at);
@@ -212,6 +214,9 @@ impl Ledger {
     }
 
     fn forget(&mut self, at: Timestamp) {
+        if self.watermark.is_none() {
+            return;
+        }
         let listed_from = self.listed_from();
         self.tasks.retain(|_, known| !known.can_be_forgotten(&self.rules, listed_from, at));
         self.remembered_from = listed_from;
