@@ -1,15 +1,17 @@
 //! The first pass: the tasks that are there when the exporter starts without a state.
 //!
 //! Open tasks come first, because they may be older than the lookback and no range of creation would show them.
-//! Rows slip while they are read, so they are read until a reading brings nothing that was there before and there
-//! are as many distinct ones as the API counts. One that slips every time is met again by the polls
-//! after, which take in open tasks however old.
+//! Rows slip while they are read, so they are read until a reading brings nothing that was there before, and as
+//! many are known to be open as the API counts: what an earlier reading showed and this one did not is looked
+//! up by id, for it may have ended and hide in the count that another one is missing. One that slips every time
+//! is met again by the polls after, which take in open tasks however old.
 //!
 //! Then the lookback is read in slices of creation, oldest first. All of it lies before the baseline, so only rows
 //! that appear late can still enter, within an overlap of the baseline; whole polls list from there on.
 //! A slice is committed when it is whole, so that a pass which fails resumes where it was, with the same baseline.
 //! Nothing is published until a whole poll has followed, which reads again every task that was seen open.
 
+use std::collections::HashSet;
 use std::ops::ControlFlow;
 
 use super::api_time::ApiTime;
@@ -18,6 +20,7 @@ use super::reader::{Reader, Sightings};
 use super::{Options, Progress};
 use crate::api::{Error, Filter, Reason, TaskList};
 use crate::ledger::Ledger;
+use crate::tasks::TaskId;
 use crate::time::{Timestamp, earlier, elapsed};
 
 /// How often the open tasks are read at most: see the same number for listings that cannot be split.
@@ -32,10 +35,12 @@ pub(super) struct FirstPass {
 }
 
 /// What one reading of the open tasks brought.
+#[derive(Default)]
 pub(super) struct OpenReading {
+    shown: HashSet<TaskId>,
     /// The creations of the tasks that no reading showed before.
     news: Vec<Option<Timestamp>>,
-    /// How many rows the last page counted.
+    /// The most rows that a page counted.
     total: u64,
 }
 
@@ -52,10 +57,12 @@ impl FirstPass {
         let mut baseline = None;
         for _ in 0..OPEN_READINGS {
             let reading = reader.open(&mut open).await?;
+            let missing = open.iter().filter(|task| !task.has_ended() && !reading.shown.contains(&task.id));
+            let missing = missing.map(|task| task.id.clone()).collect();
+            reader.look_up(missing, options.id_batch_size, &mut open).await?;
             baseline = time.resolve(reader.answers()).map(|time| time.first_answer);
-            if baseline.is_some_and(|at| !reading.has_news_from_before(at))
-                && open.len() as u64 >= reading.total
-            {
+            let known = open.iter().filter(|task| !task.has_ended()).count() as u64;
+            if known >= reading.total && baseline.is_some_and(|at| !reading.has_news_from_before(at)) {
                 break;
             }
         }
@@ -116,11 +123,12 @@ impl OpenReading {
 impl<L: TaskList> Reader<'_, L> {
     /// Reads the open tasks once.
     pub(super) async fn open(&mut self, into: &mut Sightings) -> Result<OpenReading, Error> {
-        let mut reading = OpenReading { news: Vec::new(), total: 0 };
+        let mut reading = OpenReading::default();
         self.read(&Filter::Open, |page| {
             let unseen = page.tasks.iter().filter(|task| !into.contains(&task.id));
             reading.news.extend(unseen.map(|task| task.created));
-            reading.total = page.total;
+            reading.total = reading.total.max(page.total);
+            reading.shown.extend(page.tasks.iter().map(|task| task.id.clone()));
             into.see_all(page.tasks);
             ControlFlow::Continue(())
         })
