@@ -25,7 +25,7 @@ pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Resu
     let mut code = ExitCode::SUCCESS;
     for account in &settings.accounts {
         let client = clients.client(account, settings, &exposition)?;
-        let since = earlier(Timestamp::now(), settings.poll.lookback);
+        let since = whole_seconds(earlier(Timestamp::now(), settings.poll.lookback));
         match client.page(&Filter::Created { from: since, to: None }, 1, 1).await {
             Ok(page) => report(&mut out, account, &client, &page, since)?,
             Err(error) => {
@@ -46,7 +46,7 @@ fn report(
 ) -> io::Result<()> {
     writeln!(out, "account {:?}: {} answers, and takes {}", account.name, account.base_url, account.token)?;
     let total = page.total;
-    writeln!(out, "  {total} tasks created since {}", whole_seconds(since))?;
+    writeln!(out, "  {total} tasks created since {since}")?;
     if let Some(task) = page.tasks.first() {
         let (category, task_type, status) = (&task.category, &task.task_type, task.status.as_str());
         writeln!(

@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process;
 use std::sync::Arc;
 
@@ -39,6 +39,11 @@ impl Daemon {
         let signals = Signals::new()?;
         let listener = web::listen(&settings.web.listen_address)?;
         Ok(Self { settings, signals, listener })
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 
     /// Polls and serves until a signal.

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::future::pending;
 use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -24,9 +25,9 @@ pub(super) async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     logs::init(settings.log);
     let simulator = Simulator::new(Options::default());
     tokio::spawn(simulator.serve(listener, pending()));
-    let guide = guide(&settings, &base_url);
+    let path = settings.web.telemetry_path.clone();
     let daemon = Daemon::bind(settings)?;
-    writeln!(io::stderr(), "{guide}")?;
+    writeln!(io::stderr(), "{}", guide(daemon.address()?, &path, &base_url))?;
     daemon.run().await
 }
 
@@ -50,14 +51,17 @@ fn settings(flags: &Flags, base_url: Url) -> Result<Settings, settings::Error> {
     Ok(settings)
 }
 
-/// What a newcomer is told.
-fn guide(settings: &Settings, base_url: &Url) -> String {
-    let address = &settings.web.listen_address;
-    let host = if address.starts_with(':') { "localhost" } else { "" };
-    let path = &settings.web.telemetry_path;
+/// What a newcomer is told: addresses that a browser takes, whatever was listened on.
+fn guide(address: SocketAddr, path: &str, base_url: &Url) -> String {
+    let port = address.port();
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => "localhost".to_owned(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+        IpAddr::V4(ip) => ip.to_string(),
+    };
     format!(
-        "\n  metrics        http://{host}{address}{path}\n  \
-           landing page   http://{host}{address}/\n  \
+        "\n  metrics        http://{host}:{port}{path}\n  \
+           landing page   http://{host}:{port}/\n  \
            simulated API  {base_url}tasks (bearer token {})\n\n  \
          Every {} seconds it polls a simulated Clumio account with a week of history. Ctrl-C stops it.\n",
         Options::TOKEN,

@@ -143,6 +143,15 @@ fn pauses() -> impl Strategy<Value = Vec<i64>> {
     proptest::collection::vec(pause, 1..20)
 }
 
+/// 4,000 schedules, unless the environment asks for another number.
+fn config() -> ProptestConfig {
+    let of_environment = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        return of_environment;
+    }
+    ProptestConfig { cases: 4_000, ..of_environment }
+}
+
 fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     runtime.expect("the runtime must start").block_on(future)
@@ -174,7 +183,7 @@ async fn follow(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(4_000) })]
+    #![proptest_config(config())]
 
     #[test]
     fn every_number_is_what_the_contract_promises(

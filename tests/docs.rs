@@ -1,0 +1,307 @@
+//! What the README says is so: its metrics are on the page, its flags and commands in the help, its keys in the config.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use clumio_exporter::api::{Error, Filter, Page, Reason, TaskList};
+use clumio_exporter::exposition::Exposition;
+use clumio_exporter::ledger::{KindSample, Rules, Snapshot, StatusSample};
+use clumio_exporter::poll::{Options, Poller};
+use clumio_exporter::tasks::{Label, Status};
+use clumio_exporter::time::Timestamp;
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// Flags in the README that belong to other programs.
+const FOREIGN_FLAGS: [&str; 1] = ["--release"];
+
+/// A family of the page: its type, and the names of its labels.
+#[derive(Debug, PartialEq, Eq)]
+struct Family {
+    kind: String,
+    labels: BTreeSet<String>,
+}
+
+/// An API that cannot be reached.
+struct Unreachable;
+
+impl TaskList for Unreachable {
+    async fn page(&self, _: &Filter, _: u64, _: u32) -> Result<Page, Error> {
+        Err(Error::new(Reason::Connect, "there is no network"))
+    }
+}
+
+#[test]
+fn the_tables_of_metrics_are_the_page() {
+    let mut documented = BTreeMap::new();
+    for (family, cells) in rows(&readme()) {
+        if let [kind, labels, meaning] = &cells[..] {
+            assert!(!meaning.is_empty(), "{family} has no meaning");
+            let labels = code(labels).into_iter().map(str::to_owned).collect();
+            documented.insert(family, Family { kind: kind.clone(), labels });
+        }
+    }
+    let mut published = families(&page());
+    // The table names these together: they are those of every exporter.
+    published.retain(|name, _| !name.starts_with("process_"));
+    assert_eq!(documented, published);
+}
+
+#[test]
+fn every_metric_in_the_documents_is_on_the_page() {
+    let families = families(&page());
+    for document in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "config/clumio-exporter.toml"] {
+        for word in words(&read(document)).filter(|word| word.starts_with("clumio_")) {
+            let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| word.strip_suffix(suffix));
+            let is_crate = word == "clumio_exporter";
+            let is_known = families.contains_key(word) || family.is_some_and(|it| families.contains_key(it));
+            assert!(is_known || is_crate, "{document}: {word}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_and_the_help_have_the_same_flags() {
+    let help = everything_in_the_help();
+    let readme = readme();
+    let (in_help, in_readme) = (flags(&help), flags(&readme));
+    for flag in in_readme.iter().filter(|flag| !FOREIGN_FLAGS.contains(flag)) {
+        assert!(in_help.contains(flag), "the program does not know {flag}");
+    }
+    for flag in in_help {
+        assert!(in_readme.contains(flag) || flag == "--help", "the README does not tell of {flag}");
+    }
+}
+
+#[test]
+fn the_readme_and_the_help_have_the_same_commands() {
+    let readme = readme();
+    let calls = readme.split("clumio-exporter ").skip(1).filter_map(|rest| {
+        let word = rest.split(|c: char| !c.is_ascii_lowercase()).next()?;
+        rest[word.len()..].starts_with(['\n', '`', ' ']).then_some(word)
+    });
+    let in_readme: BTreeSet<_> = calls.filter(|word| !word.is_empty()).collect();
+    let help = help(&[]);
+    let in_help: BTreeSet<_> = commands(&help).collect();
+    assert_eq!(
+        in_readme, in_help,
+        "write a call of a command, and nothing else, as `clumio-exporter COMMAND`"
+    );
+}
+
+#[test]
+fn the_readme_has_every_fault_of_the_simulator() {
+    let (readme, help) = (readme(), help(&["simulate"]));
+    let list = help.split("--fault <").nth(1).and_then(|rest| rest.split("\n      --").next());
+    // Below two lines of text and an empty one.
+    let faults = list.unwrap_or_default().lines().skip(3).filter_map(|line| line.split_whitespace().next());
+    let faults: Vec<_> = faults.collect();
+    assert!(faults.contains(&"throttle"), "{faults:?}");
+    for fault in faults {
+        assert!(readme.contains(&format!("`{fault}`")), "{fault}");
+    }
+}
+
+#[test]
+fn every_key_in_the_readme_is_in_the_config() {
+    let keys = keys();
+    assert!(keys.contains("poll.interval") && keys.contains("accounts.token_file"), "{keys:?}");
+    let tables: BTreeSet<_> = keys.iter().filter_map(|key| key.split('.').next()).collect();
+    let page = page();
+    for word in code(&readme()) {
+        let key = word.split([' ', '=']).next().unwrap_or_default();
+        if let Some((table, _)) = key.split_once('.').filter(|(table, _)| tables.contains(table)) {
+            assert!(keys.contains(key), "{key} is no key of [{table}]");
+        } else if is_snake_case(key) {
+            let is_key = tables.iter().any(|table| keys.contains(&format!("{table}.{key}")));
+            assert!(is_key || words(&page).any(|it| it == key), "{key} is no key, and not on the page");
+        }
+    }
+    for variable in words(&readme()).filter_map(|word| word.strip_prefix("CLUMIO_EXPORTER__")) {
+        let key = variable.to_lowercase().replacen("__", ".", 1);
+        assert!(keys.contains(&key), "CLUMIO_EXPORTER__{variable} sets no key");
+    }
+}
+
+#[test]
+fn the_links_of_the_documents_lead_somewhere() {
+    for document in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"] {
+        let text = read(document);
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            if path.contains("://") {
+                continue;
+            }
+            let path = if path.is_empty() { document } else { path };
+            assert!(root().join(path).exists(), "{document} links to {target}");
+            let is_heading = anchor.is_empty() || headings(&read(path)).any(|heading| heading == anchor);
+            assert!(is_heading, "{document} links to {target}");
+        }
+    }
+}
+
+#[test]
+fn prometheus_takes_the_snippets_of_the_readme() {
+    let readme = readme();
+    let snippets: Vec<_> =
+        readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(snippets.len(), 2);
+    for snippet in snippets {
+        let what = if snippet.starts_with("groups:") { "rules" } else { "config" };
+        let folder = tempfile::tempdir().expect("a folder must be made");
+        let file = folder.path().join("snippet.yml");
+        fs::write(&file, snippet).expect("the snippet must be written");
+        let output = Command::new("promtool").args(["check", what]).arg(file).output();
+        let output = output.expect("promtool must be installed, as tests/run does");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(document: &str) -> String {
+    fs::read_to_string(root().join(document)).expect("the document must be readable")
+}
+
+fn readme() -> String {
+    read("README.md")
+}
+
+/// A page with every family on it: one account with a task of one kind, in its first pass.
+fn page() -> String {
+    let exposition = Exposition::new();
+    let rules = Rules {
+        window: DAY,
+        overlap: Duration::from_mins(10),
+        counter_hold: Duration::from_mins(2),
+        max_categories: 20,
+        max_kinds: 200,
+    };
+    let options = Options { page_size: 100, id_batch_size: 50, most_rows: 1_000, lookback: DAY, rules };
+    let mut poller = Poller::new(Unreachable, options);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
+    runtime.block_on(poller.poll()).expect_err("the API must not be reached");
+    let account = exposition.add_account("docs", Duration::from_mins(1), DAY, poller.progress());
+    let _requests = exposition.request_metrics("docs");
+    account.succeeded(snapshot(), Duration::from_secs(1), Timestamp::UNIX_EPOCH);
+    String::from_utf8(exposition.page().plain.to_vec()).expect("the page must be text")
+}
+
+fn snapshot() -> Snapshot {
+    let statuses = Status::OPEN.into_iter().map(|status| (status, None));
+    let statuses = statuses.chain(Status::ENDED.into_iter().map(|status| (status, Some(1))));
+    let kind = KindSample {
+        category: Label::new("backup"),
+        task_type: Label::new("aws_ebs_volume_incremental_backup"),
+        created_total: 1,
+        statuses: statuses
+            .map(|(status, ended_total)| StatusSample { status, tasks: 1, ended_total })
+            .collect(),
+    };
+    let at = Timestamp::UNIX_EPOCH;
+    Snapshot { at, baseline: at, watermark: at, vanished_total: 0, kinds: vec![kind] }
+}
+
+/// The families of a page; the label of the buckets of a histogram is no label of its family.
+fn families(page: &str) -> BTreeMap<String, Family> {
+    let mut families = BTreeMap::new();
+    let mut current = String::new();
+    for line in page.lines().filter(|line| !line.starts_with("# HELP")) {
+        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            name.clone_into(&mut current);
+            families.insert(current.clone(), Family { kind: kind.to_owned(), labels: BTreeSet::new() });
+        } else if let Some(family) = families.get_mut(&current) {
+            let labels = line.split_once('{').and_then(|(_, rest)| rest.rsplit_once('}'));
+            let names = labels.into_iter().flat_map(|(labels, _)| labels.split(','));
+            let names = names.filter_map(|label| label.split('=').next()).filter(|name| *name != "le");
+            family.labels.extend(names.map(str::to_owned));
+        }
+    }
+    families
+}
+
+/// The rows of tables whose first cell is the name of a metric: that name, and the other cells.
+fn rows(text: &str) -> impl Iterator<Item = (String, Vec<String>)> {
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `clumio_")?.strip_suffix(" |"));
+    rows.filter_map(|row| {
+        let mut cells = row.split(" | ").map(str::to_owned);
+        let name = cells.next()?;
+        Some((format!("clumio_{}", name.strip_suffix('`')?), cells.collect()))
+    })
+}
+
+/// What is written as code within a line.
+fn code(text: &str) -> Vec<&str> {
+    let blocks = text.split("```").step_by(2);
+    blocks.flat_map(|prose| prose.split('`').skip(1).step_by(2)).collect()
+}
+
+/// Names, as metrics, keys and variables are written.
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+}
+
+fn is_snake_case(word: &str) -> bool {
+    word.contains('_') && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+fn flags(text: &str) -> BTreeSet<&str> {
+    let is_flag_byte = |c: char| c.is_ascii_lowercase() || c == '-' || c == '.';
+    let words = text.split(|c: char| !is_flag_byte(c)).map(|word| word.trim_end_matches('.'));
+    words.filter(|word| word.starts_with("--") && word.len() > 2 && !word.starts_with("---")).collect()
+}
+
+fn help(command: &[&str]) -> String {
+    let program = env!("CARGO_BIN_EXE_clumio-exporter");
+    let output = Command::new(program).args(command).arg("--help").output().expect("the program must start");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("the help must be text")
+}
+
+/// The names in the list of commands.
+fn commands(help: &str) -> impl Iterator<Item = &str> {
+    let list = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next());
+    list.unwrap_or_default().lines().filter_map(|line| line.split_whitespace().next())
+}
+
+fn everything_in_the_help() -> String {
+    let mut text = help(&[]);
+    let names: Vec<String> = commands(&text).map(str::to_owned).collect();
+    for name in names {
+        text.push_str(&help(&[&name]));
+    }
+    text
+}
+
+/// Every key of the config file that shows all of them, commented out or not, as `table.key`.
+fn keys() -> BTreeSet<String> {
+    let mut table = "";
+    let mut keys = BTreeSet::new();
+    let config = read("config/clumio-exporter.toml");
+    for line in config.lines() {
+        if line.starts_with('[') {
+            table = line.trim_matches(['[', ']']);
+        } else if let Some((key, _)) = line.trim_start_matches("# ").split_once(" = ") {
+            keys.insert(format!("{table}.{key}"));
+        }
+    }
+    keys
+}
+
+/// The anchors of the headings of a document.
+fn headings(text: &str) -> impl Iterator<Item = String> {
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    headings.map(|line| {
+        let words = line.trim_start_matches('#').trim().to_lowercase();
+        words
+            .chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+            .collect::<String>()
+            .replace(' ', "-")
+    })
+}
