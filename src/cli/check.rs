@@ -17,14 +17,21 @@ use crate::time::{Timestamp, earlier};
 pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Result<ExitCode, Box<dyn Error>> {
     let mut out = io::stdout();
     match config_file {
-        Some(path) => writeln!(out, "{}: the configuration is right", path.display())?,
-        None => writeln!(out, "the configuration is right; there is no config file")?,
+        Some(path) => writeln!(out, "{}: every key is right", path.display())?,
+        None => writeln!(out, "no config file; the environment is right")?,
     }
     let exposition = Exposition::new();
     let mut clients = Clients::new();
     let mut code = ExitCode::SUCCESS;
     for account in &settings.accounts {
-        let client = clients.client(account, settings, &exposition)?;
+        let client = match clients.client(account, settings, &exposition) {
+            Ok(client) => client,
+            Err(error) => {
+                writeln!(out, "account {:?}: {error}", account.name)?;
+                code = ExitCode::FAILURE;
+                continue;
+            }
+        };
         let since = whole_seconds(earlier(Timestamp::now(), settings.poll.lookback));
         match client.page(&Filter::Created { from: since, to: None }, 1, 1).await {
             Ok(page) => report(&mut out, account, &client, &page, since)?,

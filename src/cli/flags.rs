@@ -62,6 +62,17 @@ const VERSION: &str = concat!(
 // === impl Common ===
 
 impl Common {
+    /// The first of these flags that was given.
+    pub(super) fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--config.file", self.config_file.is_some()),
+            ("--web.listen-address", self.listen_address.is_some()),
+            ("--log.level", self.log_level.is_some()),
+            ("--log.format", self.log_format.is_some()),
+        ];
+        given.into_iter().find(|(_, is_given)| *is_given).map(|(flag, _)| flag)
+    }
+
     pub(super) fn flags(&self) -> Flags {
         Flags {
             config_file: self.config_file.clone(),

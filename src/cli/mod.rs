@@ -50,7 +50,10 @@ fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
             return runtime.block_on(check::run(&load(&flags)?, flags.config_file.as_deref()));
         }
         Some(Command::Once) => return runtime.block_on(once(&load(&flags)?)),
-        Some(Command::Simulate(args)) => runtime.block_on(simulate(args))?,
+        Some(Command::Simulate(args)) => match cli.common.given() {
+            Some(flag) => return Err(format!("simulate has no use for {flag}; see simulate --help").into()),
+            None => runtime.block_on(simulate(args))?,
+        },
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -19,13 +19,16 @@ use crate::time::{Moment, Timestamp};
 /// How many answers of a poll are asked for their time: enough to outvote wrong ones.
 const ANSWERS: usize = 16;
 
+/// How far apart two times may be and still agree: more than a slow answer and a truncated second make, and no more
+/// than a granule of the window.
+const TOLERANCE: Duration = Duration::from_mins(1);
+
 /// The distance from this machine's monotonic clock to the API's clock.
 type Offset = SignedDuration;
 
 /// The belief about the API's clock, from poll to poll.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct ApiTime {
-    tolerance: Duration,
     believed: Option<Offset>,
     doubted: Option<Offset>,
 }
@@ -64,21 +67,17 @@ impl Answers {
 // === impl ApiTime ===
 
 impl ApiTime {
-    /// Answers that are no further apart than `tolerance` agree.
-    pub(super) fn new(tolerance: Duration) -> Self {
-        Self { tolerance, believed: None, doubted: None }
-    }
-
     /// When a poll with these answers took place; none if this is the first and no two of them agree.
     pub(super) fn resolve(&mut self, answers: &Answers) -> Option<PollTime> {
         let offsets = answers.offsets();
         let expected = match self.believed {
-            None => self.first_pair(&offsets)?,
+            None => first_pair(&offsets)?,
             Some(believed) => believed,
         };
-        let confirmed = offsets.iter().copied().find(|offset| self.agree(*offset, expected));
+        let best = offsets.iter().copied().min_by_key(|offset| distance(*offset, expected));
+        let confirmed = best.filter(|offset| agree(*offset, expected));
         let repeated =
-            offsets.iter().copied().find(|&offset| self.doubted.is_some_and(|it| self.agree(it, offset)));
+            offsets.iter().copied().find(|&offset| self.doubted.is_some_and(|it| agree(it, offset)));
         let believed = confirmed.or(repeated).unwrap_or(expected);
         self.doubted = match confirmed.or(repeated) {
             Some(_) => None,
@@ -92,15 +91,20 @@ impl ApiTime {
     pub(super) fn expected(&self, answers: &Answers) -> Option<PollTime> {
         answers.at(self.believed?)
     }
+}
 
-    fn first_pair(&self, offsets: &[Offset]) -> Option<Offset> {
-        let partner = |n: usize| offsets[n + 1..].iter().any(|other| self.agree(*other, offsets[n]));
-        (0..offsets.len()).find(|&n| partner(n)).map(|n| offsets[n])
-    }
+/// The first of the offsets that another one agrees with.
+fn first_pair(offsets: &[Offset]) -> Option<Offset> {
+    let has_partner = |n: usize| offsets[n + 1..].iter().any(|other| agree(*other, offsets[n]));
+    (0..offsets.len()).find(|&n| has_partner(n)).map(|n| offsets[n])
+}
 
-    fn agree(&self, a: Offset, b: Offset) -> bool {
-        a.saturating_sub(b).unsigned_abs() <= self.tolerance
-    }
+fn agree(a: Offset, b: Offset) -> bool {
+    distance(a, b) <= TOLERANCE
+}
+
+fn distance(a: Offset, b: Offset) -> Duration {
+    a.saturating_sub(b).unsigned_abs()
 }
 
 fn signed(duration: Duration) -> SignedDuration {
@@ -139,7 +143,7 @@ mod tests {
 
     #[test]
     fn the_first_time_needs_two_answers_that_agree() {
-        let mut time = ApiTime::new(Duration::from_mins(10));
+        let mut time = ApiTime::default();
         assert_eq!(resolve(&mut time, &answers(0, &[Some(9_000)])), None);
         assert_eq!(resolve(&mut time, &answers(0, &[Some(9_000), Some(0)])), None);
         assert_eq!(resolve(&mut time, &answers(0, &[Some(9_000), Some(0), Some(1)])), Some(0));
@@ -147,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_time_that_is_far_off_is_believed_only_when_the_next_poll_repeats_it() {
-        let mut time = ApiTime::new(Duration::from_mins(10));
+        let mut time = ApiTime::default();
         resolve(&mut time, &answers(0, &[Some(0), Some(0)]));
         assert_eq!(resolve(&mut time, &answers(60, &[Some(3_660), Some(3_660)])), Some(60), "expected");
         assert_eq!(resolve(&mut time, &answers(120, &[Some(3_720), Some(3_720)])), Some(3_720), "repeated");
@@ -158,14 +162,15 @@ mod tests {
 
     #[test]
     fn one_right_answer_outvotes_wrong_ones() {
-        let mut time = ApiTime::new(Duration::from_mins(10));
+        let mut time = ApiTime::default();
         resolve(&mut time, &answers(0, &[Some(0), Some(0)]));
         assert_eq!(resolve(&mut time, &answers(60, &[Some(-9_000), Some(62)])), Some(62));
+        assert_eq!(resolve(&mut time, &answers(120, &[Some(150), Some(121)])), Some(121), "the best");
     }
 
     #[test]
     fn without_any_date_the_local_clock_is_used() {
-        let mut time = ApiTime::new(Duration::from_mins(10));
+        let mut time = ApiTime::default();
         assert_eq!(resolve(&mut time, &answers(0, &[None, None])), Some(7_000));
     }
 }

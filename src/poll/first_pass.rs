@@ -14,13 +14,15 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
+use tracing::info;
+
 use super::api_time::ApiTime;
 use super::listing::{Piece, Range};
 use super::reader::{Reader, Sightings};
 use super::{Options, Progress};
 use crate::api::{Error, Filter, Reason, TaskList};
 use crate::ledger::Ledger;
-use crate::tasks::TaskId;
+use crate::tasks::{Task, TaskId};
 use crate::time::{Timestamp, earlier, elapsed};
 
 /// How often the open tasks are read at most: see the same number for listings that cannot be split.
@@ -54,25 +56,26 @@ impl FirstPass {
         options: &Options,
     ) -> Result<Self, Error> {
         let mut open = Sightings::default();
+        let mut ended = HashSet::new();
         let mut baseline = None;
         for _ in 0..OPEN_READINGS {
             let reading = reader.open(&mut open).await?;
-            let missing = open.iter().filter(|task| !task.has_ended() && !reading.shown.contains(&task.id));
-            let missing = missing.map(|task| task.id.clone()).collect();
-            reader.look_up(missing, options.id_batch_size, &mut open).await?;
+            ended.extend(reader.ended_among(&open, &reading.shown, &ended, options).await?);
             baseline = time.resolve(reader.answers()).map(|time| time.first_answer);
-            let known = open.iter().filter(|task| !task.has_ended()).count() as u64;
-            if known >= reading.total && baseline.is_some_and(|at| !reading.has_news_from_before(at)) {
+            let still_open = (open.len() - ended.len()) as u64;
+            if still_open >= reading.total && baseline.is_some_and(|at| !reading.has_news_from_before(at)) {
                 break;
             }
         }
         let Some(baseline) = baseline else {
-            let message = "the answers' Date headers disagree by more than poll.overlap, so that the API's time is unknown";
+            let message = "the answers' Date headers disagree, so that the API's time is unknown";
             return Err(Error::new(Reason::Protocol, message));
         };
         let read_from = earlier(baseline, options.lookback);
         let mut ledger = Ledger::new(options.rules.clone(), baseline, read_from);
+        // As they were when they were open: whole polls see them end, and count them.
         ledger.take_baseline(open.into_tasks(), now(time, reader, baseline));
+        info!(open = ledger.followed().count(), %read_from, "the first pass has read the open tasks; history follows");
         let lookback = Range { from: read_from, to: Some(baseline) };
         Ok(Self { ledger, slices: vec![lookback] })
     }
@@ -134,5 +137,20 @@ impl<L: TaskList> Reader<'_, L> {
         })
         .await?;
         Ok(reading)
+    }
+
+    /// Looks up those of the open tasks that a reading did not show; gives the ids of those that have ended.
+    async fn ended_among(
+        &mut self,
+        open: &Sightings,
+        shown: &HashSet<TaskId>,
+        ended: &HashSet<TaskId>,
+        options: &Options,
+    ) -> Result<Vec<TaskId>, Error> {
+        let missing =
+            open.iter().map(|task| &task.id).filter(|id| !shown.contains(id) && !ended.contains(id));
+        let mut rows = Sightings::default();
+        self.look_up(missing.cloned().collect(), options.id_batch_size, &mut rows).await?;
+        Ok(rows.into_tasks().into_iter().filter(Task::has_ended).map(|task| task.id).collect())
     }
 }

@@ -106,8 +106,7 @@ enum Stage {
 impl<L: TaskList> Poller<L> {
     /// A poller that knows nothing yet: its first poll begins with a first pass.
     pub fn new(list: L, options: Options) -> Self {
-        let time = ApiTime::new(options.rules.overlap);
-        Self { list, options, time, stage: Stage::Cold, progress: Arc::default() }
+        Self { list, options, time: ApiTime::default(), stage: Stage::Cold, progress: Arc::default() }
     }
 
     /// How far the first pass is.

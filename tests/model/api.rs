@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::world::{DAY_ZERO, HOUR, SECOND, World, timestamp};
+use crate::world::{DAY_ZERO, HOUR, MINUTE, SECOND, World, timestamp};
 
 /// The order of rows in a listing.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,7 @@ pub struct Behaviour {
     pub max_limit: u32,
     /// The probability that a request fails.
     pub failing: f64,
-    /// The probability that an answer's `Date` is up to a day off.
+    /// The probability that an answer's `Date` is off, by two minutes to a day.
     pub wrong_date: f64,
     /// Whether the server compares creations in whole seconds.
     pub coarse: bool,
@@ -141,7 +141,8 @@ impl ModelApi {
     /// A `Date` has no fraction of a second.
     fn date(&self, state: &mut State) -> Timestamp {
         let skewed = state.faults && state.random.random_bool(self.behaviour.wrong_date);
-        let skew = if skewed { state.random.random_range(-24 * HOUR..=24 * HOUR) } else { 0 };
+        let sign = if state.random.random_bool(0.5) { 1 } else { -1 };
+        let skew = if skewed { sign * state.random.random_range(2 * MINUTE..=24 * HOUR) } else { 0 };
         timestamp((state.now + skew).div_euclid(SECOND) * SECOND)
     }
 }
