@@ -4,7 +4,7 @@ use super::kinds::Cell;
 use super::known::{Known, State};
 use super::{Ledger, PollTime};
 use crate::tasks::{Status, Task};
-use crate::time::{Timestamp, later};
+use crate::time::{Timestamp, earlier, later};
 
 /// What is being applied: the first pass, or a poll after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +47,10 @@ impl Ledger {
         if counts_as_created {
             self.kinds.count_created(cell);
         }
+        let mut ended_lately = false;
         let state = if task.has_ended() {
             let ended = self.believable_end(task, time);
+            ended_lately = ended.is_some_and(|ended| ended > earlier(time.last_answer, self.rules.overlap));
             let counts = counts_as_created || ended.is_some_and(|ended| ended > self.baseline);
             let ended = ended.unwrap_or(match phase {
                 // When it was first seen ended says nothing about what ended long before the exporter started.
@@ -61,7 +63,7 @@ impl Ledger {
             State::Open { missing: None }
         };
         let known = Known { cell, created, state };
-        if known.is_followed() || created >= self.remembered_from {
+        if known.is_followed() || ended_lately || created >= self.remembered_from {
             self.tasks.insert(task.id.clone(), known);
         }
     }

@@ -10,7 +10,8 @@
 //! of tasks created since then are never forgotten. An older row is let in only if it is open, and only when two
 //! polls in a row show it: ids of open tasks are never forgotten either, so such a row is a task that was never
 //! seen, or an answer from a replica that lags; for one overlap after a task was seen to end its id is kept
-//! against the latter.
+//! against the latter. (Of what ended before the first pass, only the ids of those that ended within the overlap: no
+//! replica shows the others as open any more.)
 //!
 //! A task that has ended with a known status never moves again, whatever is read later.
 //!

@@ -128,6 +128,14 @@ fn an_ended_task_does_not_open_again_whatever_a_stale_replica_answers() {
 }
 
 #[test]
+fn a_stale_replica_does_not_open_what_ended_just_before_the_first_pass() {
+    let mut scenario = Scenario::new(&[ended("1", "completed", -HOUR, -MINUTE)]);
+    for poll in 1..9 {
+        assert_eq!(scenario.poll(poll * MINUTE, &[task("1", "in_progress", -HOUR)]), "completed=1");
+    }
+}
+
+#[test]
 fn an_old_open_task_is_taken_in_when_two_polls_in_a_row_show_it() {
     let mut scenario = Scenario::new(&[]);
     let old = [task("1", "in_progress", -90 * HOUR)];
