@@ -1,0 +1,244 @@
+//! Exact numbers: whatever the API did to the requests, after the faults stop the page equals the truth.
+
+use std::mem::replace;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+
+use clumio_exporter::simulator::{
+    Endpoint, Exchange, Fault, Faults, Options, Order, Outcome, Requests, Task,
+};
+use clumio_exporter::time::{Timestamp, earlier, later, unix_seconds};
+use futures::FutureExt;
+use futures::future::join_all;
+use jiff::SignedDuration;
+use url::form_urlencoded;
+
+use crate::harness::{ACCOUNT, Api, DEADLINE, Exporter, FAST, eventually};
+use crate::page::{Page, Samples};
+use crate::truth::{FAMILIES, differences, expected};
+
+/// Longer than the history and the test: here nothing leaves the window.
+const WINDOW: Duration = Duration::from_mins(30);
+
+/// More than a late row and a lagging replica together.
+const OVERLAP: Duration = Duration::from_mins(6);
+
+/// How many polls, besides those that the page may hide, have to succeed while the faults last: with every fault at once
+/// a poll takes ten seconds.
+const POLLS_WITH_FAULTS: u32 = 1;
+
+/// How many polls it takes until the numbers settle: the second takes in what only two polls in a row prove, the third
+/// moves the counters of kinds that were new in the second.
+const POLLS_TO_SETTLE: u32 = 3;
+
+/// A way in which an API goes wrong.
+struct Scenario {
+    name: String,
+    options: Options,
+    faults: Faults,
+    /// The families that must be exact.
+    compared: &'static [&'static str],
+}
+
+/// An account of a task every other second, most of which run for seconds to minutes, in pages of at most so many rows.
+fn busy(max_limit: u32) -> Options {
+    Options {
+        max_limit,
+        history: Duration::from_mins(8),
+        tasks_per_day: 50_000,
+        slow_for: Duration::from_millis(300),
+        late_by: Duration::from_secs(20),
+        ..Options::default()
+    }
+}
+
+/// The faults that blur what the counters count before the baseline: whether a task that was created before it, and
+/// that the first pass may have read or not, counts as created is told by nobody but the API's answers.
+fn without_blur(faults: &Faults) -> Faults {
+    faults.clone().with(Fault::Late, 0.0).with(Fault::Stale, 0.0)
+}
+
+fn every_fault(probability: f64) -> Faults {
+    Fault::ALL.into_iter().fold(Faults::none(), |faults, fault| faults.with(fault, probability))
+}
+
+/// Follows a world through its faults, and gives what is wrong with the numbers once they have stopped.
+async fn follow(scenario: Scenario) -> Vec<String> {
+    let Scenario { name, options, faults, compared } = scenario;
+    let api = Api::start(options).await;
+    let counters_too = compared == FAMILIES;
+    api.simulator.set_faults(if counters_too { without_blur(&faults) } else { faults.clone() });
+    let keys = format!(
+        "{FAST}poll.window = \"{w}s\"\npoll.lookback = \"{w}s\"\npoll.overlap = \"{}s\"\n",
+        OVERLAP.as_secs(),
+        w = WINDOW.as_secs()
+    );
+    let exporter = Exporter::following(&api, &keys).await;
+
+    until(&name, &exporter, "the first pass succeeds", |page| page.successes(ACCOUNT) >= 1.0).await;
+    let baselines = baselines(&api.simulator.requests());
+    api.simulator.set_faults(faults);
+    succeed(&name, &exporter, POLLS_WITH_FAULTS).await;
+    let counted = |page: &Page| page.families(&FAMILIES[1..]).values().sum::<f64>();
+    until(&name, &exporter, "tasks are created and end", |page| counted(page) >= 5.0).await;
+
+    api.simulator.set_faults(Faults::none());
+    api.simulator.stand_still(api.simulator.now());
+    let page = succeed(&name, &exporter, POLLS_TO_SETTLE).await;
+    let published = page.families(compared);
+    exporter.stop().await;
+
+    let at = api.simulator.now();
+    let tasks = api.simulator.tasks(at);
+    let is_in_doubt = |at: &Timestamp| baselines.iter().any(|(from, to)| from < at && at <= to);
+    let instants =
+        tasks.iter().flat_map(|task| [Some(task.created), task.ended]).flatten().filter(is_in_doubt);
+    let baselines = baselines.iter().map(|(from, _)| *from).chain(instants);
+    let best = baselines
+        .map(|baseline| {
+            let mut truth = expected(ACCOUNT, &tasks, baseline, at, WINDOW);
+            truth
+                .retain(|series, _| compared.iter().any(|family| series.starts_with(&format!("{family}{{"))));
+            differences(&truth, &published)
+        })
+        .min_by_key(Vec::len)
+        .expect("there must be a first answer");
+    best.into_iter().map(|difference| format!("{name}: {difference}")).collect()
+}
+
+/// Scrapes until `is_it`, and sees that no counter ever falls.
+async fn until(name: &str, exporter: &Exporter, what: &str, is_it: impl Fn(&Page) -> bool) -> Page {
+    let mut before = Samples::new();
+    let look = async || {
+        let page = exporter.scrape().await;
+        for (series, earlier) in replace(&mut before, page.families(&FAMILIES[1..])) {
+            let now = page.get(&series);
+            assert!(now >= Some(earlier), "{name}: {series} fell from {earlier} to {now:?}");
+        }
+        Some(page).filter(|page| is_it(page))
+    };
+    eventually(&format!("{name}: {what}"), DEADLINE * 2, look).await
+}
+
+/// Waits until so many polls have succeeded that began after this call; see [`Exporter::polls`].
+async fn succeed(name: &str, exporter: &Exporter, polls: u32) -> Page {
+    let least = exporter.scrape().await.successes(ACCOUNT) + f64::from(polls) + 2.0;
+    until(name, exporter, "polls succeed", |page| page.successes(ACCOUNT) >= least).await
+}
+
+/// Where the baseline can lie: the `Date` of the first answer of the first pass. One that began and failed begins
+/// again, so it is the first answer to one of the readings of open tasks that precede the first slice. Where that
+/// `Date` was wrong by more than the overlap it must not be believed, and the baseline is when that answer came, to
+/// a second.
+fn baselines(requests: &Requests) -> Vec<(Timestamp, Timestamp)> {
+    let before_slices = requests.recent.iter().take_while(|exchange| !filter(exchange).contains("$lte"));
+    let firsts = before_slices.filter(|exchange| {
+        let is_whole = !exchange.faults.iter().any(|fault| matches!(fault, Fault::Cut | Fault::Garbled));
+        let is_first = exchange.target.contains("start=1&") || exchange.target.ends_with("start=1");
+        exchange.endpoint == Endpoint::List && exchange.status == Some(200) && is_first && is_whole
+    });
+    let second = Duration::from_secs(1);
+    firsts
+        .map(|exchange| {
+            let date = exchange.date.expect("every answer must have a date");
+            let is_believable = date.duration_since(exchange.at).unsigned_abs() <= OVERLAP;
+            if is_believable {
+                (date, date)
+            } else {
+                (earlier(exchange.at, second * 2), later(exchange.at, second))
+            }
+        })
+        .collect()
+}
+
+/// The filter of a request, decoded.
+fn filter(exchange: &Exchange) -> String {
+    let query = exchange.target.split_once('?').map_or("", |(_, query)| query);
+    let filter = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "filter");
+    filter.map(|(_, filter)| filter.into_owned()).unwrap_or_default()
+}
+
+/// Follows all scenarios at once, for they wait most of the time.
+async fn follow_all(scenarios: impl IntoIterator<Item = Scenario>) {
+    let running = scenarios.into_iter().map(|scenario| AssertUnwindSafe(follow(scenario)).catch_unwind());
+    let mut wrong = Vec::new();
+    for ended in join_all(running).await {
+        match ended {
+            Ok(differences) => wrong.extend(differences),
+            Err(_) => wrong.push("a scenario panicked, see above".to_owned()),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_are_exact_with_any_single_fault_however_frequent() {
+    follow_all(Fault::ALL.into_iter().zip(100..).map(|(fault, seed)| Scenario {
+        name: format!("{fault}, seed {seed}"),
+        options: Options { seed, ..busy(60) },
+        faults: Faults::none().with(fault, 0.3),
+        compared: &FAMILIES,
+    }))
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numbers_are_exact_with_every_fault_in_any_order_on_any_clock() {
+    let orders = [Order::Newest, Order::Oldest, Order::Scattered, Order::Unstable];
+    let clocks = [-2, 0, 1];
+    let each = orders.into_iter().flat_map(|order| clocks.map(|hours| (order, hours)));
+    follow_all(each.zip(200..).map(|((order, hours), seed)| Scenario {
+        name: format!("{order:?}, clock {hours} h off, seed {seed}"),
+        options: Options { seed, order, clock_offset: SignedDuration::from_hours(hours), ..busy(180) },
+        faults: every_fault(0.05),
+        compared: &FAMILIES,
+    }))
+    .await;
+}
+
+/// Here the first pass reads rows late as well, which only the gauges do not show.
+#[tokio::test(flavor = "multi_thread")]
+async fn gauges_are_exact_with_replicas_that_lag_and_rows_that_are_late_from_the_start() {
+    follow_all((300..304).map(|seed| {
+        let faults = Faults::none().with(Fault::Late, 0.3).with(Fault::Stale, 0.3);
+        Scenario {
+            name: format!("late and stale, seed {seed}"),
+            options: Options { seed, faults: faults.clone(), ..busy(60) },
+            faults,
+            compared: &FAMILIES[..1],
+        }
+    }))
+    .await;
+}
+
+/// The page tells when the poll ended; its window was evaluated up to that poll's duration earlier, on a `Date` that
+/// is cut to the second.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_ended_task_leaves_after_the_window_and_at_most_a_granule_later() {
+    const WINDOW: Duration = Duration::from_mins(1);
+    const GRANULE: Duration = Duration::from_secs(1);
+    let api = Api::start(Options::scripted()).await;
+    let now = api.simulator.now();
+    let ended = later(earlier(now, WINDOW), Duration::from_secs(5));
+    api.simulator.add(Task::new(1, earlier(now, WINDOW * 2)).ended(ended, Outcome::Failed));
+    let keys = format!("{FAST}poll.window = \"1m\"\npoll.lookback = \"1h\"\npoll.overlap = \"1m\"\n");
+    let exporter = Exporter::following(&api, &keys).await;
+    let failed = format!(
+        "clumio_tasks{{account=\"{ACCOUNT}\",category=\"backup\",status=\"failed\",type=\"aws_ebs_volume_incremental_backup\"}}"
+    );
+    let (least, most) = (unix_seconds(later(ended, WINDOW)), unix_seconds(later(ended, WINDOW + GRANULE)));
+
+    let polled = |page: &Page| page.of("clumio_exporter_last_success_timestamp_seconds", ACCOUNT);
+    exporter.until("it is seen", |page| page.get(&failed) == Some(1.0)).await;
+    exporter
+        .until("it has left", |page| {
+            let polled = polled(page).expect("a poll must have succeeded");
+            let took = page.of("clumio_exporter_last_poll_duration_seconds", ACCOUNT).unwrap_or_default();
+            let is_there = page.get(&failed) == Some(1.0);
+            assert!(is_there || polled >= least, "it left {} s early", least - polled);
+            assert!(!is_there || polled - took - 1.0 < most, "it is still there");
+            !is_there
+        })
+        .await;
+    exporter.stop().await;
+}

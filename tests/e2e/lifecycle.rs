@@ -1,0 +1,109 @@
+//! The life of the process: it ends well within two seconds of a signal, whatever it is doing, and a start that cannot
+//! work fails with a message.
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+use clumio_exporter::simulator::{Fault, Faults, Options};
+
+use crate::harness::{ACCOUNT, Api, Config, DEADLINE, Exporter, FAST, eventually, serving};
+use crate::process::{BINARY, Process, binary, signal};
+
+/// Two seconds are promised; the rest is for a machine that runs many tests at once.
+const STOPS_WITHIN: Duration = Duration::from_secs(2 + 3);
+
+/// An API whose answers take a while, so that a first pass is long.
+async fn slow() -> Api {
+    let faults = Faults::none().with(Fault::Slow, 1.0);
+    Api::start(Options { faults, slow_for: Duration::from_millis(500), ..Options::default() }).await
+}
+
+async fn in_first_pass(exporter: &Exporter) {
+    let progress = "clumio_exporter_first_pass_progress_ratio";
+    exporter.until("a first pass is under way", |page| page.of(progress, ACCOUNT) < Some(1.0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_it_in_the_middle_of_a_first_pass() {
+    for name in ["TERM", "INT"] {
+        let api = slow().await;
+        let exporter = Exporter::following(&api, "").await;
+        in_first_pass(&exporter).await;
+        exporter.process.signal(name);
+        let ended = exporter.process.ended(STOPS_WITHIN).await;
+        assert_eq!(ended.status.code(), Some(0), "{name}: {ended:?}");
+        assert!(ended.stderr.contains("stopped"), "{name}: {ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_it_while_the_api_hangs_and_connections_are_open() {
+    let api = Api::start(Options::scripted()).await;
+    api.simulator.set_faults(Faults::none().with(Fault::Stall, 1.0));
+    let exporter = Exporter::following(&api, "").await;
+    exporter.scrape().await;
+    let _idle = tokio::net::TcpStream::connect(exporter.address).await.expect("it must listen");
+    exporter.process.signal("TERM");
+    let ended = exporter.process.ended(STOPS_WITHIN).await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
+
+/// A process 1 has no default action for a signal: what it does not catch, it does not notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_it_as_process_1_too() {
+    let api = slow().await;
+    let config = Config::following(&api, "");
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", BINARY, "--config.file"]).arg(config.file());
+    let mut namespace = Process::start(command);
+    let children = format!("/proc/{0}/task/{0}/children", namespace.id());
+    let process = eventually("unshare starts it", DEADLINE, async || {
+        assert!(namespace.is_running(), "unshare must be allowed: {}", namespace.stderr());
+        fs::read_to_string(&children).ok()?.split_whitespace().next()?.parse().ok()
+    })
+    .await;
+    serving(&namespace).await;
+    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it must run");
+    let inner = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
+    assert_eq!(inner.split_whitespace().last(), Some("1"), "{status}");
+    signal(process, "TERM");
+    let ended = namespace.ended(STOPS_WITHIN).await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_fails_the_start_before_a_request_is_sent() {
+    let api = Api::start(Options::scripted()).await;
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port must be had");
+    let address = taken.local_addr().expect("it must have an address").to_string();
+    let file = Config::following(&api, FAST);
+    let path = file.file();
+    let path = path.to_str().expect("the path must be text");
+    let process = Process::start(binary(&["--config.file", path, "--web.listen-address", &address]));
+    let ended = process.ended(DEADLINE).await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let expected = format!("clumio-exporter: cannot listen on {address}: ");
+    assert!(ended.stderr.contains(&expected) && ended.stderr.contains("--web.listen-address"), "{ended:?}");
+    assert_eq!(api.simulator.requests().total, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_says_which_version_it_is_and_what_it_can_do() {
+    let version = Process::start(binary(&["--version"])).ended(DEADLINE).await;
+    assert_eq!(version.status.code(), Some(0));
+    let expected = concat!("clumio-exporter ", env!("CARGO_PKG_VERSION"), " (revision ");
+    assert!(version.stdout.starts_with(expected), "{version:?}");
+
+    let help = Process::start(binary(&["--help"])).ended(DEADLINE).await;
+    assert_eq!(help.status.code(), Some(0));
+    let words = ["demo", "check", "once", "simulate", "--config.file", "--web.listen-address", "--log.level"];
+    for word in words.into_iter().chain(["--log.format", "--version"]) {
+        assert!(help.stdout.contains(word), "{word} is not in:\n{}", help.stdout);
+    }
+
+    let wrong = Process::start(binary(&["--web.listen-adress=:1"])).ended(DEADLINE).await;
+    assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
+    assert!(wrong.stderr.contains("--web.listen-address"), "{wrong:?}");
+}

@@ -1,0 +1,15 @@
+//! The real binary over real sockets, against the simulated API.
+//!
+//! Each module is one promise of the exporter; the harness starts processes and reads pages, and the truth is what
+//! the numbers must be.
+
+mod commands;
+mod cost;
+mod exact;
+mod exposition;
+mod harness;
+mod lifecycle;
+mod outage;
+mod page;
+mod process;
+mod truth;
