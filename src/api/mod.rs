@@ -93,9 +93,9 @@ pub trait Observer: Send + Sync {
 // === impl Page ===
 
 impl Page {
-    /// Whether the page has no row at all.
+    /// How many rows the page has.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.tasks.is_empty() && self.without_status.is_empty() && self.without_id == 0
+    pub fn rows(&self) -> u64 {
+        (self.tasks.len() + self.without_status.len()) as u64 + self.without_id
     }
 }

@@ -149,12 +149,12 @@ impl Text<'_> {
         self.word().map_or_else(Label::unknown, Label::new)
     }
 
-    /// The instant. One before 1970 is some program's zero (`0001-01-01T00:00:00Z`), not the time of a backup.
+    /// The instant. One up to the beginning of 1970 is some program's zero, not the time of a backup.
     pub(super) fn time(&self) -> Result<Option<Timestamp>, Unreadable> {
         match self {
             Self::Absent => Ok(None),
             Self::Word(word) => match word.parse() {
-                Ok(at) if at >= Timestamp::UNIX_EPOCH => Ok(Some(at)),
+                Ok(at) if at > Timestamp::UNIX_EPOCH => Ok(Some(at)),
                 _ => Err(Unreadable),
             },
             Self::Whole(_) | Self::Other => Err(Unreadable),

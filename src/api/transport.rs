@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::{Certificate, ClientBuilder, redirect, retry};
-use url::{Host, Url};
+use url::Url;
 
 use super::fault::causes;
+use crate::settings::is_loopback;
 
 const USER_AGENT: &str = concat!("clumio-exporter/", env!("CARGO_PKG_VERSION"));
 
@@ -53,16 +54,6 @@ pub enum SetupError {
     /// The organizational unit cannot be sent.
     #[error("organizational_unit {0:?} cannot be sent in a header; use the unit's UUID")]
     OrganizationalUnit(String),
-}
-
-/// Whether the URL's host is this machine: `localhost` (RFC 6761, section 6.3) or a loopback address.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
-        None => false,
-    }
 }
 
 /// The cause of an error of reqwest's builder, whose own words are "builder error".

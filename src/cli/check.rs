@@ -58,8 +58,8 @@ fn report(
         let (category, task_type, status) = (&task.category, &task.task_type, task.status.as_str());
         writeln!(
             out,
-            "  one of them: {} {:?} {:?}, {status:?}",
-            task.id,
+            "  one of them: {:?} {:?} {:?}, {status:?}",
+            task.id.as_str(),
             category.as_str(),
             task_type.as_str()
         )?;

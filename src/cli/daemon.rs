@@ -88,7 +88,8 @@ impl Signals {
         });
     }
 
-    async fn next(&mut self) {
+    /// Is done at the next signal.
+    pub(super) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

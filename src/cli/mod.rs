@@ -41,21 +41,39 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
-    let flags = cli.common.flags();
     let runtime = runtime()?;
+    let outcome = runtime.block_on(command(cli));
+    // A look-up of a name goes on in a thread that nothing can stop, for as long as the resolver waits.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn command(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
+    let flags = cli.common.flags();
     match &cli.command {
-        None => runtime.block_on(async { Daemon::bind(load(&flags)?)?.run().await })?,
-        Some(Command::Demo) => runtime.block_on(demo::run(&flags))?,
+        None => Daemon::bind(load(&flags)?)?.run().await?,
+        Some(Command::Demo) => demo::run(&flags).await?,
         Some(Command::Check) => {
-            return runtime.block_on(check::run(&load(&flags)?, flags.config_file.as_deref()));
+            return unless_stopped(check::run(&load(&flags)?, flags.config_file.as_deref())).await;
         }
-        Some(Command::Once) => return runtime.block_on(once(&load(&flags)?)),
+        Some(Command::Once) => return unless_stopped(once(&load(&flags)?)).await,
         Some(Command::Simulate(args)) => match cli.common.given() {
             Some(flag) => return Err(format!("simulate has no use for {flag}; see simulate --help").into()),
-            None => runtime.block_on(simulate(args))?,
+            None => simulate(args).await?,
         },
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Ends a command at the first signal: as process 1 of a container it would not end otherwise.
+async fn unless_stopped(
+    command: impl Future<Output = Result<ExitCode, Box<dyn Error>>>,
+) -> Result<ExitCode, Box<dyn Error>> {
+    let mut signals = Signals::new()?;
+    tokio::select! {
+        outcome = command => outcome,
+        () = signals.next() => Err("stopped by a signal".into()),
+    }
 }
 
 fn runtime() -> io::Result<Runtime> {

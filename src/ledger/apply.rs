@@ -3,8 +3,8 @@
 use super::kinds::Cell;
 use super::known::{Known, State};
 use super::{Ledger, PollTime};
-use crate::tasks::{Status, Task};
-use crate::time::{Timestamp, earlier, later};
+use crate::tasks::{Label, Status, Task};
+use crate::time::{Timestamp, later};
 
 /// What is being applied: the first pass, or a poll after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub(super) enum Phase {
 #[derive(Debug, Clone, Copy)]
 struct End {
     at: Timestamp,
-    seen: PollTime,
+    seen: Timestamp,
     counts: bool,
     provisional_since: Option<Timestamp>,
 }
@@ -47,30 +47,34 @@ impl Ledger {
         if counts_as_created {
             self.kinds.count_created(cell);
         }
-        let mut ended_lately = false;
         let state = if task.has_ended() {
-            let ended = self.believable_end(task, time);
-            ended_lately = ended.is_some_and(|ended| ended > earlier(time.last_answer, self.rules.overlap));
-            let counts = counts_as_created || ended.is_some_and(|ended| ended > self.baseline);
-            let ended = ended.unwrap_or(match phase {
+            let counts = counts_as_created
+                || (self.is_believable(task, time) && task.ended.is_some_and(|ended| ended > self.baseline));
+            let at = match (task.ended, phase) {
                 // When it was first seen ended says nothing about what ended long before the exporter started.
-                Phase::Baseline => task.started.unwrap_or(created),
+                (None, Phase::Baseline) => task.started.unwrap_or(created).min(time.last_answer),
+                _ => self.end_of(task, time),
+            };
+            let seen = match phase {
+                Phase::Baseline => at.min(time.last_answer),
                 Phase::Following => time.last_answer,
-            });
-            self.end(cell, &task.status, End { at: ended, seen: time, counts, provisional_since: None })
+            };
+            self.end(cell, &task.status, time, End { at, seen, counts, provisional_since: None })
         } else {
             self.kinds.add_open(cell);
             State::Open { missing: None }
         };
-        let known = Known { cell, created, state };
-        if known.is_followed() || ended_lately || created >= self.remembered_from {
-            self.tasks.insert(task.id.clone(), known);
-        }
+        self.tasks.insert(task.id.clone(), Known { cell, created, state });
     }
 
     /// Moves a known task to where a later row puts it.
     fn moved(&mut self, known: Known, task: &Task, time: PollTime) -> Known {
         let (counts, provisional_since) = match known.state {
+            State::Ended { .. } if task.created.is_none() => {
+                // Nothing tells how long the API goes on to list it, so its id is kept for as long as it does.
+                let seen = time.last_answer;
+                return Known { created: seen, state: State::Ended { seen }, ..known };
+            }
             State::Ended { .. } => return known,
             State::Open { .. } => {
                 self.kinds.remove_open(known.cell);
@@ -82,10 +86,14 @@ impl Ledger {
                 (counts, Some(since))
             }
         };
-        let cell = self.kinds.with_status(known.cell, &task.status);
+        let cell = if task.category == Label::unknown() || task.task_type == Label::unknown() {
+            self.kinds.with_status(known.cell, &task.status)
+        } else {
+            self.kinds.cell(&task.category, &task.task_type, &task.status)
+        };
         let state = if task.has_ended() {
-            let at = self.believable_end(task, time).unwrap_or(time.last_answer);
-            self.end(cell, &task.status, End { at, seen: time, counts, provisional_since })
+            let (at, seen) = (self.end_of(task, time), time.last_answer);
+            self.end(cell, &task.status, time, End { at, seen, counts, provisional_since })
         } else {
             self.kinds.add_open(cell);
             State::Open { missing: None }
@@ -93,23 +101,28 @@ impl Ledger {
         Known { cell, state, ..known }
     }
 
-    /// When the API says that the task ended, unless that is too far in the future to be true: the window would
-    /// hold such a task for ever, and in the baseline it would raise an alert.
-    fn believable_end(&self, task: &Task, time: PollTime) -> Option<Timestamp> {
-        task.ended.filter(|ended| *ended <= later(time.last_answer, self.rules.overlap))
+    /// When a task ended that is seen ended by this poll: when the API says, or now where it does not, or where that
+    /// is nonsense.
+    fn end_of(&self, task: &Task, time: PollTime) -> Timestamp {
+        task.ended.filter(|_| self.is_believable(task, time)).unwrap_or(time.last_answer)
+    }
+
+    /// Whether the end is not too far in the future to be true: the window would hold such a task for ever, and in the
+    /// baseline it would raise an alert.
+    fn is_believable(&self, task: &Task, time: PollTime) -> bool {
+        task.ended.is_none_or(|ended| ended <= later(time.latest, self.rules.overlap))
     }
 
     /// Counts a task as ended; one with an unknown status enters the counters only when it is final.
-    fn end(&mut self, cell: Cell, status: &Status, end: End) -> State {
-        self.kinds.add_ended(cell, end.at, end.seen.first_answer);
-        let seen = end.seen.last_answer;
+    fn end(&mut self, cell: Cell, status: &Status, time: PollTime, end: End) -> State {
+        self.kinds.add_ended(cell, end.at, time.first_answer);
         if !status.is_final() {
-            let since = end.provisional_since.unwrap_or(seen);
+            let since = end.provisional_since.unwrap_or(time.last_answer);
             return State::Provisional { since, ended: end.at, counts: end.counts };
         }
         if end.counts {
             self.kinds.count_ended(cell);
         }
-        State::Ended { seen }
+        State::Ended { seen: end.seen }
     }
 }

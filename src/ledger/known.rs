@@ -54,7 +54,7 @@ pub(super) enum State {
     },
     /// Ended for good.
     Ended {
-        /// When it was first seen so.
+        /// When it was first seen so; when it ended, if that was before the first pass.
         seen: Timestamp,
     },
 }
@@ -74,6 +74,10 @@ impl Known {
         !matches!(self.state, State::Ended { .. })
     }
 
+    fn is_listed(&self, listed_from: Timestamp) -> bool {
+        self.created >= earlier(listed_from, FORGET_SLACK)
+    }
+
     /// Whether no listing can bring the task back: it ended, that is an overlap ago, and so is its creation; or
     /// it vanished a window ago.
     pub(super) fn can_be_forgotten(
@@ -84,10 +88,10 @@ impl Known {
     ) -> bool {
         match self.state {
             State::Open { .. } | State::Provisional { .. } => false,
-            State::Vanished { at: dropped } => elapsed(dropped, at) >= rules.window,
-            State::Ended { seen } => {
-                self.created < earlier(listed_from, FORGET_SLACK) && elapsed(seen, at) >= rules.overlap
+            State::Vanished { at: dropped } => {
+                !self.is_listed(listed_from) && elapsed(dropped, at) >= rules.window
             }
+            State::Ended { seen } => !self.is_listed(listed_from) && elapsed(seen, at) >= rules.overlap,
         }
     }
 }

@@ -72,6 +72,8 @@ pub struct PollTime {
     pub first_answer: Timestamp,
     /// When its last answer was: from then on the numbers are published.
     pub last_answer: Timestamp,
+    /// The latest that any of its answers said it was: the clock may have jumped, and not be believed yet.
+    pub latest: Timestamp,
 }
 
 /// The numbers of one account, and the tasks that can still change them.
@@ -125,19 +127,22 @@ impl Ledger {
         earlier(self.watermark(), self.rules.overlap).max(self.remembered_from)
     }
 
-    /// The tasks that can still change: each must be read by every poll, in a listing or by its id.
+    /// The tasks that can still change, and those that the next poll must show to be taken in: each must be read
+    /// by every poll, in a listing or by its id.
     pub fn followed(&self) -> impl Iterator<Item = &TaskId> {
-        self.tasks.iter().filter(|(_, known)| known.is_followed()).map(|(id, _)| id)
+        let known = self.tasks.iter().filter(|(_, known)| known.is_followed()).map(|(id, _)| id);
+        known.chain(&self.suspects)
     }
 
     /// Takes in what the first pass read: each task once, as it stood at some instant since the baseline.
     pub fn take_baseline(&mut self, mut tasks: Vec<Task>, at: Timestamp) {
         sort_by_creation(&mut tasks);
-        let time = PollTime { first_answer: at, last_answer: at };
+        let time = PollTime { first_answer: at, last_answer: at, latest: at };
         for task in &tasks {
             self.apply(task, time, Phase::Baseline);
         }
-        self.move_watermark(&tasks, at);
+        // What was created after the baseline is for whole polls to list: they must begin no later.
+        self.move_watermark(&tasks, self.baseline);
         self.forget(at);
     }
 

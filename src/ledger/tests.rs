@@ -35,7 +35,7 @@ impl Scenario {
 
     /// A poll at `at` that read these rows, as the text of all numbers that are not 0.
     fn poll(&mut self, at: i64, rows: &[Task]) -> String {
-        let time = PollTime { first_answer: second(at), last_answer: second(at) };
+        let time = PollTime { first_answer: second(at), last_answer: second(at), latest: second(at) };
         let snapshot = self.ledger.commit(rows.to_vec(), time);
         let mut numbers = Vec::new();
         for kind in &snapshot.kinds {
@@ -157,7 +157,9 @@ fn an_old_ended_task_that_was_never_seen_is_not_taken_in() {
 
 #[test]
 fn a_task_that_the_api_stops_returning_vanishes_after_three_polls_and_an_hour() {
-    let mut scenario = Scenario::new(&[task("1", "queued", -HOUR)]);
+    // The other one, which left the window, moves the watermark past it.
+    let mut scenario =
+        Scenario::new(&[task("1", "queued", -30 * HOUR), ended("0", "completed", -25 * HOUR, -25 * HOUR)]);
     assert_eq!(scenario.poll(MINUTE, &[]), "queued=1");
     assert_eq!(scenario.poll(90 * MINUTE, &[]), "queued=1", "two polls are not three");
     assert_eq!(scenario.poll(91 * MINUTE, &[]), "vanished=1");
@@ -267,4 +269,67 @@ fn memory_follows_what_is_open_and_recent_not_what_was_read() {
         scenario.poll(poll * MINUTE, &rows);
     }
     assert!(scenario.ledger.tasks.len() <= 20 * 13, "{} ids", scenario.ledger.tasks.len());
+}
+
+#[test]
+fn what_a_long_first_pass_reads_counts_once_and_is_not_remembered() {
+    let mut ledger = Scenario::new(&[]).ledger;
+    ledger.watermark = None;
+    let slices = (0..100_i64).map(|slice| {
+        (0..50)
+            .map(|n| {
+                let created = -100 * HOUR + slice * HOUR + n;
+                ended(&format!("{slice}-{n}"), "failed", created, created + 9)
+            })
+            .collect::<Vec<Task>>()
+    });
+    for (minute, slice) in slices.enumerate() {
+        ledger.take_baseline(slice, second(i64::try_from(minute).expect("it must fit") * MINUTE));
+    }
+    assert!(ledger.tasks.len() <= 100, "{} ids", ledger.tasks.len());
+    let mut scenario = Scenario { ledger };
+    scenario.poll(2 * HOUR, &[]);
+    assert_eq!(scenario.poll(2 * HOUR, &[]), "failed=1100", "those of the last 24 hours at the poll");
+}
+
+#[test]
+fn an_open_task_created_after_the_baseline_does_not_move_the_watermark_past_it() {
+    let mut scenario = Scenario::new(&[]);
+    scenario.ledger.watermark = None;
+    scenario.ledger.take_baseline(vec![task("1", "queued", HOUR)], second(HOUR));
+    assert_eq!(scenario.ledger.listed_from(), second(-10 * MINUTE));
+}
+
+#[test]
+fn a_row_without_a_creation_counts_once_for_as_long_as_it_is_listed() {
+    let mut scenario = Scenario::new(&[ended("0", "completed", -30 * HOUR, -29 * HOUR)]);
+    let row = Task { created: None, ..ended("1", "failed", 0, 30) };
+    for poll in 1..100 {
+        let rows = [row.clone(), task(&poll.to_string(), "aborting", poll * MINUTE)];
+        let numbers = scenario.poll(poll * MINUTE, &rows[..1]);
+        assert_eq!(numbers, "created=1 failed=1 failed total=1", "poll {poll}");
+    }
+}
+
+#[test]
+fn a_kind_that_the_api_tells_late_is_taken_over() {
+    let mut scenario = Scenario::new(&[Task {
+        category: Label::unknown(),
+        task_type: Label::unknown(),
+        ..task("1", "queued", -HOUR)
+    }]);
+    assert_eq!(scenario.poll(MINUTE, &[task("1", "queued", -HOUR)]), "queued=1");
+    let snapshot = scenario.ledger.snapshot(second(MINUTE));
+    let kinds: Vec<_> =
+        snapshot.kinds.iter().map(|kind| (kind.category.as_str(), kind.statuses[5].tasks)).collect();
+    assert_eq!(kinds, [("backup", 1), ("unknown", 0)]);
+}
+
+#[test]
+fn after_a_jump_of_the_clock_that_is_not_believed_yet_ends_are() {
+    let mut scenario = Scenario::new(&[task("1", "queued", -HOUR)]);
+    let time = PollTime { first_answer: second(60), last_answer: second(60), latest: second(9 * HOUR) };
+    scenario.ledger.commit(vec![ended("1", "failed", -HOUR, 8 * HOUR)], time);
+    assert_eq!(scenario.poll(31 * HOUR, &[]), "failed=1 failed total=1");
+    assert_eq!(scenario.poll(32 * HOUR + 2 * MINUTE, &[]), "failed total=1");
 }

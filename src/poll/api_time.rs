@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
+use crate::api::{Error, Reason};
 use crate::ledger::PollTime;
 use crate::time::{Moment, Timestamp};
 
@@ -40,6 +41,11 @@ pub(super) struct Answers {
     last: Option<Moment>,
 }
 
+/// No two answers agree on what time it is.
+pub(super) fn unknown() -> Error {
+    Error::new(Reason::Protocol, "the answers' Date headers disagree, so that the API's time is unknown")
+}
+
 // === impl Answers ===
 
 impl Answers {
@@ -60,7 +66,13 @@ impl Answers {
 
     fn at(&self, offset: Offset) -> Option<PollTime> {
         let (_, first) = self.first.first()?;
-        Some(PollTime { first_answer: instant(offset, *first), last_answer: instant(offset, self.last?) })
+        let last = self.last?;
+        let latest = self.offsets().into_iter().max().unwrap_or(offset).max(offset);
+        Some(PollTime {
+            first_answer: instant(offset, *first),
+            last_answer: instant(offset, last),
+            latest: instant(latest, last),
+        })
     }
 }
 

@@ -16,11 +16,11 @@ use std::ops::ControlFlow;
 
 use tracing::info;
 
-use super::api_time::ApiTime;
+use super::api_time::{self, ApiTime};
 use super::listing::{Piece, Range};
 use super::reader::{Reader, Sightings};
 use super::{Options, Progress};
-use crate::api::{Error, Filter, Reason, TaskList};
+use crate::api::{Error, Filter, TaskList};
 use crate::ledger::Ledger;
 use crate::tasks::{Task, TaskId};
 use crate::time::{Timestamp, earlier, elapsed};
@@ -44,6 +44,8 @@ pub(super) struct OpenReading {
     news: Vec<Option<Timestamp>>,
     /// The most rows that a page counted.
     total: u64,
+    /// Rows without an id or a status.
+    not_tasks: u64,
 }
 
 // === impl FirstPass ===
@@ -55,26 +57,28 @@ impl FirstPass {
         time: &mut ApiTime,
         options: &Options,
     ) -> Result<Self, Error> {
+        *time = ApiTime::default();
         let mut open = Sightings::default();
         let mut ended = HashSet::new();
         let mut baseline = None;
         for _ in 0..OPEN_READINGS {
             let reading = reader.open(&mut open).await?;
             ended.extend(reader.ended_among(&open, &reading.shown, &ended, options).await?);
-            baseline = time.resolve(reader.answers()).map(|time| time.first_answer);
-            let still_open = (open.len() - ended.len()) as u64;
+            let agreed = time.expected(reader.answers()).or_else(|| time.resolve(reader.answers()));
+            baseline = agreed.map(|time| time.first_answer);
+            let still_open = (open.len() - ended.len()) as u64 + reading.not_tasks;
             if still_open >= reading.total && baseline.is_some_and(|at| !reading.has_news_from_before(at)) {
                 break;
             }
         }
         let Some(baseline) = baseline else {
-            let message = "the answers' Date headers disagree, so that the API's time is unknown";
-            return Err(Error::new(Reason::Protocol, message));
+            return Err(api_time::unknown());
         };
         let read_from = earlier(baseline, options.lookback);
         let mut ledger = Ledger::new(options.rules.clone(), baseline, read_from);
         // As they were when they were open: whole polls see them end, and count them.
-        ledger.take_baseline(open.into_tasks(), now(time, reader, baseline));
+        let open = open.into_tasks().into_iter().filter(|task| !task.has_ended()).collect();
+        ledger.take_baseline(open, now(time, reader, baseline));
         info!(open = ledger.followed().count(), %read_from, "the first pass has read the open tasks; history follows");
         let lookback = Range { from: read_from, to: Some(baseline) };
         Ok(Self { ledger, slices: vec![lookback] })
@@ -131,6 +135,7 @@ impl<L: TaskList> Reader<'_, L> {
             let unseen = page.tasks.iter().filter(|task| !into.contains(&task.id));
             reading.news.extend(unseen.map(|task| task.created));
             reading.total = reading.total.max(page.total);
+            reading.not_tasks += page.rows() - page.tasks.len() as u64;
             reading.shown.extend(page.tasks.iter().map(|task| task.id.clone()));
             into.see_all(page.tasks);
             ControlFlow::Continue(())

@@ -66,9 +66,9 @@ pub(super) enum Piece {
 struct Rows {
     sightings: Sightings,
     without_status: HashSet<TaskId>,
-    /// Rows without an id in this reading, and the most of any: nothing tells whether two of them are the same.
+    /// The most rows without an id on one page. Nothing tells whether two of them on two pages are the same, so that
+    /// no more are known to be there.
     without_id: u64,
-    most_without_id: u64,
     total: u64,
     pages: u64,
 }
@@ -99,11 +99,16 @@ impl<L: TaskList> Reader<'_, L> {
             let tasks = rows.sightings.into_tasks();
             return Ok(Piece::Whole(tasks.into_iter().filter(|task| piece.has(task)).collect()));
         }
-        if piece.can_be_split() {
-            Ok(Piece::Split(piece.split(rows.total.div_ceil(self.most_rows().div_ceil(2)), rows.newest())))
-        } else {
-            Err(rows.short("the tasks created within one second"))
+        if !piece.can_be_split() {
+            return Err(rows.short("the tasks created within one second"));
         }
+        if !rows.sightings.iter().any(|task| piece.is_about(task)) {
+            let message = "a listing by creation shows no task that was created when it was asked for; \
+                           does something between the exporter and the API drop the filter?";
+            return Err(Error::new(Reason::Protocol, message));
+        }
+        let parts = rows.total.div_ceil(self.most_rows().div_ceil(2));
+        Ok(Piece::Split(piece.split(parts, rows.newest())))
     }
 
     /// Looks tasks up by id, as many at once as fit one page.
@@ -139,7 +144,6 @@ impl<L: TaskList> Reader<'_, L> {
     async fn rows(&mut self, filter: &Filter, readings: u32, most: u64) -> Result<Rows, Error> {
         let mut rows = Rows::default();
         for _ in 0..readings {
-            rows.without_id = 0;
             self.read(filter, |page| {
                 rows.add(page);
                 if rows.is_whole() || rows.total > most {
@@ -163,8 +167,7 @@ impl Rows {
     fn add(&mut self, page: Page) {
         self.pages += 1;
         self.total = self.total.max(page.total);
-        self.without_id += page.without_id;
-        self.most_without_id = self.most_without_id.max(self.without_id);
+        self.without_id = self.without_id.max(page.without_id);
         self.without_status.extend(page.without_status);
         self.sightings.see_all(page.tasks);
     }
@@ -175,7 +178,7 @@ impl Rows {
 
     fn distinct(&self) -> u64 {
         let without_status = self.without_status.iter().filter(|id| !self.sightings.contains(id)).count();
-        (self.sightings.len() + without_status) as u64 + self.most_without_id
+        (self.sightings.len() + without_status) as u64 + self.without_id
     }
 
     fn newest(&self) -> Option<Timestamp> {
@@ -198,6 +201,14 @@ impl Rows {
 impl Range {
     fn has(&self, task: &Task) -> bool {
         task.created.is_none_or(|created| created >= self.from && self.to.is_none_or(|to| created < to))
+    }
+
+    /// Whether a task is one that was asked for, give or take how the API rounds.
+    fn is_about(&self, task: &Task) -> bool {
+        let slack = MARGIN + NARROWEST;
+        task.created.is_some_and(|created| {
+            created >= earlier(self.from, slack) && self.to.is_none_or(|to| created <= later(to, slack))
+        })
     }
 
     fn can_be_split(&self) -> bool {

@@ -57,9 +57,13 @@ use first_pass::FirstPass;
 use listing::Range;
 use reader::{Reader, Sightings};
 
-use crate::api::{Error, Reason, TaskList};
+use crate::api::{Error, TaskList};
 use crate::ledger::{Ledger, Rules, Snapshot};
 use crate::tasks::TaskId;
+use crate::time::earlier;
+
+/// How far back the API lists: its documentation says six months, and not what it answers beyond.
+const OLDEST: Duration = Duration::from_hours(180 * 24);
 
 /// How an account is polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,13 +158,14 @@ impl<L: TaskList> Poller<L> {
         let mut reader = Reader::new(&self.list, &self.options);
         let mut rows = Sightings::default();
         reader.open(&mut rows).await?;
-        reader.created(Range { from: ledger.listed_from(), to: None }, &mut rows).await?;
+        let now = self.time.expected(reader.answers()).ok_or_else(api_time::unknown)?.first_answer;
+        // On an account that was quiet for longer than the API looks back, nothing older can be new.
+        let from = ledger.listed_from().max(earlier(now, OLDEST));
+        reader.created(Range { from, to: None }, &mut rows).await?;
         let left: Vec<TaskId> = ledger.followed().filter(|id| !rows.contains(id)).cloned().collect();
         reader.look_up(left, self.options.id_batch_size, &mut rows).await?;
 
-        let time = self.time.resolve(reader.answers()).ok_or_else(|| {
-            Error::new(Reason::Protocol, "the API's time is unknown: its answers' Date headers disagree")
-        })?;
+        let time = self.time.resolve(reader.answers()).ok_or_else(api_time::unknown)?;
         let mut ledger = ledger.clone();
         let snapshot = ledger.commit(rows.into_tasks(), time);
         self.stage = Stage::Following(Box::new(ledger));

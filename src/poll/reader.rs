@@ -91,7 +91,7 @@ impl<'a, L: TaskList> Reader<'a, L> {
         loop {
             self.answers.note(page.date, page.received);
             last_page = last_page.max(pages(&page)?);
-            let ends = page.is_empty() || repeats.notice(&page);
+            let ends = page.rows() == 0 || repeats.notice(&page);
             if take(page).is_break() || ends {
                 return Ok(());
             }
@@ -109,6 +109,10 @@ impl<'a, L: TaskList> Reader<'a, L> {
 
 /// How many pages the listing has, going by this one.
 fn pages(page: &Page) -> Result<u64, Error> {
+    if page.rows() > u64::from(page.limit) {
+        let message = format!("a page has {} rows, more than its limit of {}", page.rows(), page.limit);
+        return Err(Error::new(Reason::Protocol, message));
+    }
     let pages = page.total.div_ceil(u64::from(page.limit.max(1)));
     if pages <= MAX_PAGES {
         return Ok(pages);

@@ -1,10 +1,11 @@
 //! What a poll does with lists that misbehave, request by request. Lists that merely drift are for the model test.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use super::*;
-use crate::api::{Filter, Page};
+use crate::api::{Filter, Page, Reason};
 use crate::tasks::{Label, Status, Task};
 use crate::time::{Moment, Timestamp};
 
@@ -108,7 +109,11 @@ fn pages_that_never_turn_fail_the_poll_after_a_bounded_number_of_requests() {
 #[test]
 fn a_count_that_is_never_reached_fails_the_poll_after_a_bounded_number_of_requests() {
     let (outcome, asked) = poll(|filter, number, limit| match filter {
-        Filter::Created { .. } if number == 1 => Ok(page(vec![task(1, "completed")], 2, limit)),
+        Filter::Created { from, to }
+            if number == 1 && (*from <= second(-100) && *to >= Some(second(-100))) =>
+        {
+            Ok(page(vec![task(1, "completed")], 2, limit))
+        }
         _ => Ok(empty(limit)),
     });
     let error = outcome.expect_err("the poll must fail");
@@ -117,6 +122,50 @@ fn a_count_that_is_never_reached_fails_the_poll_after_a_bounded_number_of_reques
                     in 20 pages";
     assert_eq!(error.to_string(), expected);
     assert!(asked.len() < 200, "{} requests", asked.len());
+}
+
+#[test]
+fn a_list_that_ignores_the_filter_fails_the_poll_after_a_bounded_number_of_requests() {
+    for created in [Some(second(-90_000)), None] {
+        let (outcome, asked) = poll(|filter, number, limit| {
+            let first = (number - 1) * 100;
+            let rows = (first..first + 100).map(|id| Task { created, ..task(id, "completed") });
+            match filter {
+                Filter::Created { to: None, .. } => Ok(page(rows.collect(), 6_000, limit)),
+                _ => Ok(empty(limit)),
+            }
+        });
+        assert_eq!(outcome.expect_err("the poll must fail").reason(), Reason::Protocol);
+        assert!(asked.len() < 10, "{} requests", asked.len());
+    }
+}
+
+#[test]
+fn a_page_with_more_rows_than_its_limit_fails_the_poll() {
+    let (outcome, _) = poll(|_, _, _| Ok(page((0..9).map(|id| task(id, "queued")).collect(), 9, 5)));
+    let error = outcome.expect_err("the poll must fail").to_string();
+    assert_eq!(error, "a page has 9 rows, more than its limit of 5");
+}
+
+#[test]
+fn a_row_without_an_id_does_not_stand_in_for_another() {
+    let readings = AtomicU64::new(0);
+    let (outcome, _) = poll(|filter, number, limit| {
+        if !matches!(filter, Filter::Created { to: Some(_), .. }) {
+            return Ok(empty(limit));
+        }
+        // Three rows in pages of two; the one without an id slips onto both pages at first.
+        let slipped = readings.fetch_add(u64::from(number == 2), Ordering::Relaxed) == 0;
+        let tasks = match (number, slipped) {
+            (1, _) => vec![task(1, "completed")],
+            (_, true) => Vec::new(),
+            (_, false) => vec![task(2, "failed")],
+        };
+        let without_id = u64::from(number == 1 || slipped);
+        Ok(Page { without_id, ..page(tasks, 3, 2) })
+    });
+    let snapshot = outcome.expect("the poll must succeed");
+    assert_eq!(snapshot.kinds[0].statuses[3].tasks, 1, "the failed one is not missing");
 }
 
 #[test]
@@ -159,7 +208,7 @@ fn what_left_is_looked_up_in_batches_that_fit_a_page() {
             _ => Ok(empty(limit)),
         }
     };
-    let open_is_listed = std::sync::atomic::AtomicBool::new(true);
+    let open_is_listed = AtomicBool::new(true);
     let answer = |filter: &Filter, number: u64, limit: u32| match filter {
         Filter::Open if !open_is_listed.load(Ordering::Relaxed) => Ok(empty(limit.min(40))),
         _ => answer(filter, number, limit),
@@ -185,7 +234,7 @@ fn what_left_is_looked_up_in_batches_that_fit_a_page() {
 
 #[test]
 fn a_poll_that_fails_changes_nothing_and_the_next_goes_on() {
-    let down = std::sync::atomic::AtomicBool::new(false);
+    let down = AtomicBool::new(false);
     let answer = |filter: &Filter, _: u64, limit: u32| match filter {
         _ if down.load(Ordering::Relaxed) => Err(Error::new(Reason::Server, "down")),
         Filter::Open => Ok(page(vec![task(1, "queued")], 1, limit)),
@@ -205,7 +254,7 @@ fn a_poll_that_fails_changes_nothing_and_the_next_goes_on() {
 
 #[test]
 fn a_first_pass_resumes_at_the_slice_that_failed() {
-    let failing = std::sync::atomic::AtomicBool::new(true);
+    let failing = AtomicBool::new(true);
     let from_of = |filter: &Filter| match filter {
         Filter::Created { from, to: Some(_) } => Some(*from),
         _ => None,
@@ -240,7 +289,7 @@ fn a_first_pass_resumes_at_the_slice_that_failed() {
 
 #[test]
 fn a_date_that_runs_ahead_of_creations_hides_no_new_task() {
-    let listed = std::sync::atomic::AtomicU64::new(1);
+    let listed = AtomicU64::new(1);
     let answer = |filter: &Filter, _: u64, limit: u32| {
         let count = listed.load(Ordering::Relaxed);
         let rows = match filter {

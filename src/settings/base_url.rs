@@ -32,11 +32,12 @@ pub(super) fn parse(text: &str, allow_http: bool, remedy_for_http: &str) -> Verd
     Ok(with_one_slash(url))
 }
 
-fn is_loopback(url: &Url) -> bool {
+/// Whether the URL's host is this machine: `localhost` (RFC 6761, section 6.3) or a loopback address.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        // RFC 6761 keeps the name for loopback, and what is below it.
+        Some(Host::Ipv6(address)) => address.to_canonical().is_loopback(),
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         None => false,
     }

@@ -23,6 +23,7 @@ mod tests;
 use std::path::{Path, PathBuf};
 
 pub use account::{Account, TokenSource};
+pub use base_url::is_loopback;
 pub use environment::Environment;
 pub use error::Error;
 pub use limits::Limits;

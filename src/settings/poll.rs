@@ -40,7 +40,7 @@ pub(super) struct Pace {
 
 impl Poll {
     // The API shows tasks of the last six months (its `created_timestamp` filter): hence the longest lookback.
-    // The longest window is the product's own; every task that ended in it is kept in memory.
+    // The longest window is the product's own; beyond it the granules of clumio_tasks would be coarse.
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let before = table.problems();
         let pace = Pace { interval: seconds(60), page_size: 100, requests_per_second: 5.0 };

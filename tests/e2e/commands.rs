@@ -54,7 +54,7 @@ async fn check_says_what_it_found() {
     let ended = Config::following(&api, FAST).run("check").await;
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
     let says = [
-        "the configuration is right",
+        "every key is right",
         &format!("account \"prod\": {}/ answers", api.url()),
         "prod.token",
         "1 tasks created since",

@@ -19,9 +19,6 @@ use proptest::prelude::*;
 use truth::{Instants, Setup, published, truth};
 use world::{DAY_ZERO, HOUR, MINUTE, SECOND, World, worlds};
 
-/// The overlap of every run.
-const OVERLAP: i64 = 10 * MINUTE;
-
 /// The list shared between the poller and the test.
 struct Shared(Arc<ModelApi>);
 
@@ -129,10 +126,11 @@ fn setups() -> impl Strategy<Value = Setup> {
     let window = prop_oneof![Just(24 * HOUR), Just(30 * MINUTE), Just(3 * HOUR)];
     // Whole hours put the edges of slices on whole minutes, where tasks are.
     let more = prop_oneof![0..(50 * HOUR), (0..50_i64).prop_map(|hours| hours * HOUR)];
-    (window, more, 4..60_u64).prop_map(|(window, more, most_rows)| Setup {
+    let overlap = prop_oneof![Just(MINUTE), Just(10 * MINUTE)];
+    (window, more, overlap, 4..60_u64).prop_map(|(window, more, overlap, most_rows)| Setup {
         window,
         lookback: window + more,
-        overlap: OVERLAP,
+        overlap,
         most_rows,
     })
 }
@@ -187,9 +185,8 @@ proptest! {
 
     #[test]
     fn every_number_is_what_the_contract_promises(
-        world in worlds(OVERLAP),
+        (setup, world) in setups().prop_flat_map(|setup| (Just(setup), worlds(setup.overlap))),
         behaviour in behaviours(),
-        setup in setups(),
         pauses in pauses(),
     ) {
         run(follow(world, behaviour, setup, pauses))?;

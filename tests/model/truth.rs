@@ -121,7 +121,7 @@ fn bound_ended(life: &Life, setup: Setup, instants: Instants) -> Bounds {
     }
 }
 
-/// What a snapshot says, in the same form; counters as counted, were they not held back.
+/// What a snapshot says, in the same form.
 pub fn published(snapshot: &Snapshot) -> BTreeMap<(&'static str, usize, String), u64> {
     let mut numbers = BTreeMap::new();
     for sample in &snapshot.kinds {
