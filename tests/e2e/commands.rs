@@ -58,7 +58,7 @@ async fn check_says_what_it_found() {
         &format!("account \"prod\": {}/ answers", api.url()),
         "prod.token",
         "1 tasks created since",
-        "one of them: 7 \"restore\" \"odd\", \"failed\"",
+        "one of them: \"7\" \"restore\" \"odd\", \"failed\"",
     ];
     for words in says {
         assert!(ended.stdout.contains(words), "{words:?} is not in:\n{}", ended.stdout);
