@@ -9,7 +9,7 @@ use std::time::Duration;
 use clumio_exporter::simulator::{Fault, Faults, Options};
 
 use crate::harness::{ACCOUNT, Api, Config, DEADLINE, Exporter, FAST, eventually, serving};
-use crate::process::{BINARY, Process, binary, signal};
+use crate::process::{BINARY, Process, TOKEN, binary, signal};
 
 /// Two seconds are promised; the rest is for a machine that runs many tests at once.
 const STOPS_WITHIN: Duration = Duration::from_secs(2 + 3);
@@ -56,7 +56,9 @@ async fn a_signal_ends_it_as_process_1_too() {
     let api = slow().await;
     let config = Config::following(&api, "");
     let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--kill-child", BINARY, "--config.file"]).arg(config.file());
+    command
+        .args(["--map-root-user", "--pid", "--fork", "--kill-child", BINARY, "--config.file"])
+        .arg(config.file());
     let mut namespace = Process::start(command);
     let children = format!("/proc/{0}/task/{0}/children", namespace.id());
     let process = eventually("unshare starts it", DEADLINE, async || {
@@ -70,6 +72,30 @@ async fn a_signal_ends_it_as_process_1_too() {
     assert_eq!(inner.split_whitespace().last(), Some("1"), "{status}");
     signal(process, "TERM");
     let ended = namespace.ended(STOPS_WITHIN).await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_server_that_is_silent_does_not_hold_up_the_stop() {
+    let config = Config::new(FAST).account("prod", "https://api.example.com", TOKEN);
+    let resolver = config.path().join("resolv.conf");
+    fs::write(&resolver, "nameserver 10.9.9.9\n").expect("the file must be written");
+    let mut command = Command::new("unshare");
+    // A network of its own, with a neighbour that never answers.
+    let network = "ip link set lo up && ip link add silent type veth && ip addr add 10.9.9.1/24 dev silent && \
+                   ip link set silent up && ip link set veth0 up && ip neighbour add 10.9.9.9 lladdr 02:00:00:00:00:09 dev silent && \
+                   mount --bind \"$1\" /etc/resolv.conf && exec \"$2\" --config.file \"$3\"";
+    command.args(["--map-root-user", "--net", "--mount", "sh", "-c", network, "sh"]);
+    command.args([resolver, BINARY.into(), config.file()]);
+    let process = Process::start(command);
+    let sockets = format!("/proc/{}/net/udp", process.id());
+    eventually("it asks the name server", DEADLINE, async || {
+        // The address is in hexadecimal, its bytes turned round; 0035 is port 53.
+        fs::read_to_string(&sockets).ok()?.contains("0909090A:0035").then_some(())
+    })
+    .await;
+    process.signal("TERM");
+    let ended = process.ended(STOPS_WITHIN).await;
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
 }
 
