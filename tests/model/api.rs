@@ -35,6 +35,8 @@ pub struct Behaviour {
     pub failing: f64,
     /// The probability that an answer's `Date` is off, by two minutes to a day.
     pub wrong_date: f64,
+    /// How far replicas lag behind, in milliseconds; one answer in eight comes from one.
+    pub stale_by: i64,
     /// Whether the server compares creations in whole seconds.
     pub coarse: bool,
     /// The longest that a request takes, in milliseconds.
@@ -94,7 +96,9 @@ impl ModelApi {
     }
 
     fn answer(&self, state: &mut State, filter: &Filter, number: u64, limit: u32) -> Page {
-        let listing = self.world.listing(state.now);
+        let lags = state.faults && self.behaviour.stale_by > 0 && state.random.random_ratio(1, 8);
+        let lag = if lags { state.random.random_range(0..=self.behaviour.stale_by) } else { 0 };
+        let listing = self.world.listing(state.now - lag);
         let mut rows: Vec<Task> = listing.into_iter().filter(|row| self.matches(filter, row)).collect();
         self.sort(&mut rows, state);
         let limit = limit.min(self.behaviour.max_limit);
@@ -177,8 +181,8 @@ fn moment(now: i64) -> Moment {
     Moment { wall: timestamp(now - 365 * 24 * HOUR), steady: Duration::from_millis(steady) }
 }
 
-/// Every way to behave.
-pub fn behaviours() -> impl Strategy<Value = Behaviour> {
+/// Every way to behave, with replicas that lag so far.
+pub fn behaviours(stale_by: i64) -> impl Strategy<Value = Behaviour> {
     let order = prop_oneof![
         Just(Order::NewestFirst),
         Just(Order::OldestFirst),
@@ -189,11 +193,12 @@ pub fn behaviours() -> impl Strategy<Value = Behaviour> {
     let wrong_date = prop_oneof![3 => Just(0.0), 1 => Just(0.05)];
     let slowest = prop_oneof![Just(0), 1..SECOND, 1..(20 * SECOND)];
     (order, 2..40_u32, failing, wrong_date, any::<bool>(), slowest, any::<u64>()).prop_map(
-        |(order, max_limit, failing, wrong_date, coarse, slowest, seed)| Behaviour {
+        move |(order, max_limit, failing, wrong_date, coarse, slowest, seed)| Behaviour {
             order,
             max_limit,
             failing,
             wrong_date,
+            stale_by,
             coarse,
             slowest,
             seed,

@@ -16,6 +16,8 @@ pub struct Setup {
     pub window: i64,
     pub lookback: i64,
     pub overlap: i64,
+    /// How far replicas lag behind.
+    pub stale_by: i64,
     /// Beyond so many rows a listing is read in slices.
     pub most_rows: u64,
 }
@@ -101,7 +103,7 @@ fn bound_created(life: &Life, setup: Setup, instants: Instants) -> Bounds {
     // One that was created just before the baseline counts if the first pass had not read it yet.
     let certainly =
         life.created() > instants.baseline || (recent && life.listed() > instants.first_published);
-    let possibly = certainly || (recent && life.listed() >= DAY_ZERO);
+    let possibly = certainly || (recent && life.listed() + setup.stale_by >= DAY_ZERO);
     Bounds {
         least: u64::from(certainly && life.listed() <= start),
         most: u64::from(possibly && life.listed() <= end),
@@ -114,7 +116,8 @@ fn bound_ended(life: &Life, setup: Setup, instants: Instants) -> Bounds {
     let created = bound_created(life, setup, instants);
     let after_baseline = ended > instants.baseline;
     let certainly = created.least == 1 || (after_baseline && is_known(life, setup, instants));
-    let possibly = created.most == 1 || after_baseline;
+    // A replica that lags may have shown it open after the baseline.
+    let possibly = created.most == 1 || ended > instants.baseline - setup.stale_by;
     Bounds {
         least: u64::from(certainly && ended <= start && life.listed() <= start),
         most: u64::from(possibly && ended <= end && life.listed() <= end),
