@@ -24,6 +24,10 @@ use crate::time::{Clock, SystemClock};
 /// not poll together.
 const JITTER: Duration = Duration::from_secs(1);
 
+/// The longest that the first poll of an account waits for that of the one before it: enough to spread the load of
+/// many, and nobody waits long for the last of a few.
+const SPREAD: Duration = Duration::from_secs(5);
+
 /// How many rows a poll holds at once: fifty pages of the default size, a megabyte or two.
 const MOST_ROWS: u64 = 5_000;
 
@@ -113,13 +117,14 @@ impl Accounts {
         join_all(polls).await.into_iter().all(|succeeded| succeeded)
     }
 
-    /// Starts to poll, the accounts' first polls spread over their intervals.
+    /// Starts to poll, one account after the other, so that their polls are spread over the interval.
     #[must_use]
     pub fn spawn(self) -> Running {
         let count = u32::try_from(self.pollers.len()).unwrap_or(u32::MAX).max(1);
         let mut tasks = Vec::with_capacity(self.pollers.len());
         for (turn, (poller, interval)) in (0..count).zip(self.pollers) {
-            let delay = interval / count * turn + JITTER.min(interval / count).mul_f64(fastrand::f64());
+            let step = (interval / count).min(SPREAD);
+            let delay = step * turn + JITTER.min(step).mul_f64(fastrand::f64());
             tasks.push(tokio::spawn(poller.run(delay, interval)));
         }
         Running { tasks }

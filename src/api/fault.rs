@@ -94,7 +94,7 @@ impl Fault {
     /// What the user can do about it; empty where nothing but waiting helps.
     pub(super) fn remedy(&self, token: &TokenSource) -> String {
         match self {
-            Self::NoToken(_) => "; set token_file or token_env of the account".into(),
+            Self::NoToken(_) => "; check token_file or token_env of the account".into(),
             Self::Unreachable(_) => {
                 "; check base_url, the network and the proxy, and ca_file if a certificate is not trusted"
                     .into()

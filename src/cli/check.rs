@@ -33,6 +33,7 @@ pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Resu
             }
         };
         let since = whole_seconds(earlier(Timestamp::now(), settings.poll.lookback));
+        writeln!(out, "account {:?}: asking {}", account.name, account.base_url)?;
         match client.page(&Filter::Created { from: since, to: None }, 1, 1).await {
             Ok(page) => report(&mut out, account, &client, &page, since)?,
             Err(error) => {

@@ -17,6 +17,9 @@ use crate::simulator::{Options, Simulator};
 /// How often the demo polls, so that the numbers are seen to move.
 const INTERVAL: Duration = Duration::from_secs(10);
 
+/// How long new counters stand at 0: one poll, so that nobody has to wait to see them rise.
+const COUNTER_HOLD: Duration = Duration::from_secs(10);
+
 /// Runs the demo until a signal.
 pub(super) async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -38,6 +41,7 @@ fn settings(flags: &Flags, base_url: Url) -> Result<Settings, settings::Error> {
         .with("CLUMIO_API_TOKEN", Options::TOKEN)
         .with("CLUMIO_ORGANIZATIONAL_UNIT_CONTEXT", "");
     let mut settings = settings::load(flags, &environment)?;
+    settings.poll.counter_hold = COUNTER_HOLD;
     settings.accounts = vec![Account {
         name: "demo".to_owned(),
         base_url,

@@ -58,11 +58,14 @@ impl Environment {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The variables with the prefix, as a layer. One whose name cannot be a key is a problem.
+    /// The variables with the prefix, as a layer; empty ones are not set. One whose name cannot be a key is a problem.
     pub(super) fn layer(&self, problems: &mut Problems) -> Map<String, Value> {
         let mut values = Vec::new();
         for (name, value) in &self.0 {
             let Some(key) = key(name) else { continue };
+            if value.is_empty() {
+                continue;
+            }
             match key.split_once('.') {
                 Some(("accounts", _)) => problems.at(
                     name,

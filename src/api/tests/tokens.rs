@@ -90,7 +90,7 @@ async fn without_a_token_nothing_is_sent() {
     assert_eq!(error.reason(), Reason::Auth);
     let words = "cannot read the token file /nowhere/token: No such file or directory";
     assert!(error.to_string().contains(words), "{error}");
-    assert!(error.to_string().ends_with("; set token_file or token_env of the account"), "{error}");
+    assert!(error.to_string().ends_with("; check token_file or token_env of the account"), "{error}");
     assert!(events.is_empty() && api.seen().is_empty());
 }
 

@@ -77,6 +77,16 @@ fn a_wrong_value_is_blamed_on_the_layer_it_came_from() {
 }
 
 #[test]
+fn an_empty_variable_is_not_set() {
+    let settings = with_account("[poll]\ninterval = '30s'")
+        .variable("CLUMIO_EXPORTER__POLL__INTERVAL", "")
+        .variable("CLUMIO_EXPORTER__WEB__LISTEN_ADDRESS", "")
+        .settings();
+    assert_eq!(settings.poll.interval, Duration::from_secs(30));
+    assert_eq!(settings.web.listen_address, ":10317");
+}
+
+#[test]
 fn variables_are_text_that_each_key_reads_in_its_own_way() {
     let given = with_account("")
         .variable("CLUMIO_EXPORTER__POLL__INTERVAL", "30s")
