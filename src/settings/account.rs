@@ -110,10 +110,20 @@ pub(super) fn from_environment(context: &Context<'_>, problems: &mut Problems) -
         let address = require(API_BASE_URL, API_TOKEN, address, "the API's address", problems);
         return default_account(token.and(address)?, context, problems);
     };
-    problems.general(format!(
-        "no account is configured; write [[accounts]] into a file and name it with --config.file, or set \
-         {API_TOKEN} and {API_BASE_URL}; to look around without an account, run `clumio-exporter demo`"
-    ));
+    let or = format!(
+        "or set {API_TOKEN} and {API_BASE_URL}; to look around without an account, run `clumio-exporter demo`"
+    );
+    if context.file.as_os_str().is_empty() {
+        let remedy = "write [[accounts]] into a file and name it with --config.file";
+        problems.general(format!("no account is configured; {remedy}, {or}"));
+    } else {
+        let file = context.file.display().to_string();
+        problems.at(
+            &file,
+            "accounts",
+            &format!("there is none; write [[accounts]] with a name, a base_url and a token_file, {or}"),
+        );
+    }
     None
 }
 

@@ -50,7 +50,7 @@ fn a_name_without_an_extension_is_taken_as_toml() {
     assert_eq!(
         problems_of("config", Some(b"[poll]\ninterval = 5")),
         "config: poll.interval: 5 has no unit; write \"5s\"\n\
-         no account is configured; write [[accounts]] into a file and name it with --config.file, or set \
+         config: accounts: there is none; write [[accounts]] with a name, a base_url and a token_file, or set \
          CLUMIO_API_TOKEN and CLUMIO_API_BASE_URL; to look around without an account, \
          run `clumio-exporter demo`"
     );
