@@ -69,12 +69,7 @@ async fn check_says_what_it_found() {
 #[tokio::test(flavor = "multi_thread")]
 async fn check_names_the_remedy_for_each_account_that_fails() {
     let api = resting().await;
-    let nowhere = format!("http://{}", unreachable().await);
-    let config = Config::following(&api, FAST).account("refused", &api.url(), "another-token").account(
-        "unreachable",
-        &nowhere,
-        TOKEN,
-    );
+    let config = Config::following(&api, FAST).with_accounts_that_fail(&api).await;
     let ended = config.run("check").await;
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     let says = [

@@ -133,13 +133,7 @@ async fn hostile_words_are_escaped_cut_and_counted() {
     api.simulator.add(Task::new(99, created).field("status", "pa\"used"));
     let exporter = Exporter::following(&api, FAST).await;
     let page = exporter.until("a poll succeeds", |page| page.is_up(ACCOUNT)).await;
-    let tasks = page.families(&["clumio_tasks"]);
-    let counted: Vec<_> = tasks
-        .iter()
-        .filter(|(_, count)| **count > 0.0)
-        .map(|(series, count)| format!("{series} {count}"))
-        .collect();
-    insta::assert_snapshot!(counted.join("\n"));
+    insta::assert_snapshot!(page.counted("clumio_tasks"));
     assert_eq!(promtool(&page.text), "");
     exporter.stop().await;
 }
@@ -156,13 +150,7 @@ async fn kinds_beyond_the_caps_fold_into_other() {
     let keys = format!("{FAST}limits.max_categories = 2\nlimits.max_kinds = 2\n");
     let exporter = Exporter::following(&api, &keys).await;
     let page = exporter.until("a poll succeeds", |page| page.is_up(ACCOUNT)).await;
-    let tasks = page.families(&["clumio_tasks"]);
-    let counted: Vec<_> = tasks
-        .iter()
-        .filter(|(_, count)| **count > 0.0)
-        .map(|(series, count)| format!("{series} {count}"))
-        .collect();
-    insta::assert_snapshot!(counted.join("\n"));
+    insta::assert_snapshot!(page.counted("clumio_tasks"));
     exporter.stop().await;
 }
 

@@ -146,6 +146,12 @@ impl Config {
         self
     }
 
+    /// The same with an account that the API refuses, and one whose API is not there.
+    pub async fn with_accounts_that_fail(self, api: &Api) -> Self {
+        let nowhere = format!("http://{}", unreachable().await);
+        self.account("refused", &api.url(), "another-token").account("unreachable", &nowhere, TOKEN)
+    }
+
     pub fn write_token(&self, account: &str, token: &str) {
         std::fs::write(self.token_file(account), token).expect("the token must be written");
     }

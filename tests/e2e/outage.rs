@@ -7,7 +7,7 @@ use clumio_exporter::exposition::Exposition;
 use clumio_exporter::simulator::{Fault, Faults, Options};
 use clumio_exporter::web::{self, Site};
 
-use crate::harness::{ACCOUNT, Api, Config, Exporter, FAST, http, unreachable};
+use crate::harness::{ACCOUNT, Api, Config, Exporter, FAST, http};
 use crate::process::TOKEN;
 use crate::truth::FAMILIES;
 
@@ -65,12 +65,7 @@ async fn a_refused_token_is_told_and_a_new_one_in_the_file_is_taken_without_a_re
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_fails_disturbs_no_other() {
     let api = resting().await;
-    let nowhere = format!("http://{}", unreachable().await);
-    let config = Config::following(&api, FAST).account("refused", &api.url(), "another-token").account(
-        "unreachable",
-        &nowhere,
-        TOKEN,
-    );
+    let config = Config::following(&api, FAST).with_accounts_that_fail(&api).await;
     let exporter = Exporter::start(config).await;
     let page = exporter
         .until("both have failed and the third has not", |page| {

@@ -15,6 +15,13 @@ pub struct Page {
 // === impl Page ===
 
 impl Page {
+    /// The samples of a family that are not 0, a line each.
+    pub fn counted(&self, family: &str) -> String {
+        let samples = self.families(&[family]);
+        let counted = samples.iter().filter(|(_, count)| **count > 0.0);
+        counted.map(|(series, count)| format!("{series} {count}")).collect::<Vec<_>>().join("\n")
+    }
+
     pub fn read(text: String) -> Self {
         let mut samples = Samples::new();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
