@@ -7,12 +7,13 @@
 //!
 //! 1. [`time`], [`tasks`], [`settings`]: two clocks, what a task is, what the user configured.
 //! 2. [`ledger`]: applies tasks to the numbers of one account, each exactly once. No I/O, no clock.
-//! 3. [`api`]: the client: wire types, pages, retries, the rate limit.
-//! 4. [`poll`]: one pass over the API, and why it loses no task and counts none twice.
-//! 5. [`exposition`]: metric families from snapshots, self-metrics, the rendered page.
-//! 6. [`accounts`]: one poller an account, each on its own timer.
-//! 7. [`web`]: HTTP: the exposition and the health of the process.
-//! 8. [`cli`]: commands, flags, logs.
+//! 3. [`state`]: keeps the ledger on disk, so that a restart forgets nothing.
+//! 4. [`api`]: the client: wire types, pages, retries, the rate limit.
+//! 5. [`poll`]: one pass over the API, and why it loses no task and counts none twice.
+//! 6. [`exposition`]: metric families from snapshots, self-metrics, the rendered page.
+//! 7. [`accounts`]: one poller an account, each on its own timer.
+//! 8. [`web`]: HTTP: the exposition and the health of the process.
+//! 9. [`cli`]: commands, flags, logs.
 //!
 //! Beside them stands [`simulator`], a model of the API that shares no type with the client.
 
@@ -24,6 +25,7 @@ pub mod ledger;
 pub mod poll;
 pub mod settings;
 pub mod simulator;
+pub mod state;
 pub mod tasks;
 pub mod time;
 pub mod web;

@@ -3,8 +3,11 @@
 //! The API's words are open sets. A status, category or type that nobody has heard of is carried as text
 //! and never fails anything; see "Words" in the API notes of the vendor's `GET /tasks` page.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
 
@@ -16,15 +19,18 @@ pub const LABEL_BYTES: usize = 128;
 pub const ID_BYTES: usize = 256;
 
 /// The API's identifier of a task: text, with no promise about its form.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "Cow<str>")]
 pub struct TaskId(Arc<str>);
 
 /// A word of the API that becomes a label value: at most [`LABEL_BYTES`] long.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(from = "Cow<str>")]
 pub struct Label(Arc<str>);
 
-/// The state that the API says a task is in.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+/// The state that the API says a task is in. It is written as the API's word.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(from = "Cow<str>", into = "Label")]
 pub enum Status {
     /// Waiting to begin.
     Queued,
@@ -88,6 +94,14 @@ impl TaskId {
     }
 }
 
+impl TryFrom<Cow<'_, str>> for TaskId {
+    type Error = &'static str;
+
+    fn try_from(text: Cow<'_, str>) -> Result<Self, Self::Error> {
+        Self::new(&text).ok_or("an id is empty or too long")
+    }
+}
+
 impl fmt::Display for TaskId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -119,6 +133,12 @@ impl Label {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<Cow<'_, str>> for Label {
+    fn from(word: Cow<'_, str>) -> Self {
+        Self::new(&word)
     }
 }
 
@@ -164,10 +184,31 @@ impl Status {
         }
     }
 
+    /// Whether this version knows the word.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        !matches!(self, Self::Other(_))
+    }
+
     /// Whether the status is known to be final.
     #[must_use]
     pub fn is_final(&self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Aborted)
+    }
+}
+
+impl From<Cow<'_, str>> for Status {
+    fn from(word: Cow<'_, str>) -> Self {
+        Self::from_word(&word)
+    }
+}
+
+impl From<Status> for Label {
+    fn from(status: Status) -> Self {
+        match status {
+            Status::Other(word) => word,
+            known => Self::new(known.as_str()),
+        }
     }
 }
 

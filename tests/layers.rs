@@ -12,7 +12,8 @@ const SIMULATOR: (&str, &[&str], &[&str]) = ("simulator", &["time"], &["cli"]);
 
 /// Imports that the order of the layers would allow, and that are wrong all the same: the client does not know what
 /// its rows are for, and what is served does not depend on how it was read.
-const FORBIDDEN: [(&str, &[&str]); 2] = [("api", &["ledger"]), ("web", &["api", "ledger", "poll"])];
+const FORBIDDEN: [(&str, &[&str]); 2] =
+    [("api", &["ledger", "state"]), ("web", &["api", "ledger", "poll", "state"])];
 
 /// A file of the crate: its module, from the root of the crate, and its text.
 struct Source {

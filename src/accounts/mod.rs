@@ -101,7 +101,7 @@ impl Accounts {
         let mut pollers = Vec::with_capacity(settings.accounts.len());
         for account in &settings.accounts {
             let client = clients.client(account, settings, exposition)?;
-            let poller = Poller::new(client, poll_options(account, settings));
+            let poller = Poller::new(client, None, poll_options(account, settings));
             let (name, window) = (account.name.clone(), settings.poll.window);
             let view = exposition.add_account(&name, account.interval, window, poller.progress());
             let clock = Arc::clone(&clients.clock);

@@ -10,14 +10,14 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::api::TaskList;
 use crate::exposition::{Account, Failure};
-use crate::ledger::Snapshot;
-use crate::poll::Poller;
+use crate::poll::{Poller, Report};
+use crate::state::Disk;
 use crate::time::Clock;
 
 /// Polls one account, again and again, and publishes what came of it.
 pub(super) struct AccountPoller<L> {
     pub(super) name: String,
-    pub(super) poller: Poller<L>,
+    pub(super) poller: Poller<L, Option<Disk>>,
     pub(super) account: Arc<Account>,
     pub(super) clock: Arc<dyn Clock>,
     /// Whether the last poll succeeded; none before the first.
@@ -47,7 +47,7 @@ impl<L: TaskList> AccountPoller<L> {
         let outcome = AssertUnwindSafe(self.poller.poll().instrument(span)).catch_unwind().await;
         let took = start.elapsed();
         match outcome {
-            Ok(Ok(snapshot)) => self.succeeded(snapshot, took),
+            Ok(Ok(report)) => self.succeeded(report, took),
             Ok(Err(failure)) => {
                 self.failed(Failure::Api(failure.reason()), took);
                 warn!(account = self.name, reason = failure.reason().as_str(), error = %failure, "poll failed");
@@ -60,7 +60,8 @@ impl<L: TaskList> AccountPoller<L> {
         self.was_up == Some(true)
     }
 
-    fn succeeded(&mut self, snapshot: Snapshot, took: Duration) {
+    fn succeeded(&mut self, report: Report, took: Duration) {
+        let Report { snapshot, .. } = report;
         let seconds = took.as_secs_f64();
         match self.was_up.replace(true) {
             None => info!(account = self.name, seconds, kinds = snapshot.kinds.len(), "first poll succeeded"),

@@ -81,8 +81,8 @@ impl Ledger {
                 (true, None)
             }
             State::Vanished { .. } => (true, None),
-            State::Provisional { ended, counts, since } => {
-                self.kinds.remove_ended(known.cell, ended);
+            State::Provisional { granule, counts, since } => {
+                self.kinds.remove_ended(known.cell, granule);
                 (counts, Some(since))
             }
         };
@@ -115,10 +115,10 @@ impl Ledger {
 
     /// Counts a task as ended; one with an unknown status enters the counters only when it is final.
     fn end(&mut self, cell: Cell, status: &Status, time: PollTime, end: End) -> State {
-        self.kinds.add_ended(cell, end.at, time.first_answer);
+        let granule = self.kinds.add_ended(cell, end.at, time.first_answer);
         if !status.is_final() {
             let since = end.provisional_since.unwrap_or(time.last_answer);
-            return State::Provisional { since, ended: end.at, counts: end.counts };
+            return State::Provisional { since, granule, counts: end.counts };
         }
         if end.counts {
             self.kinds.count_ended(cell);

@@ -4,22 +4,32 @@
 //! risen. So a new series is published as 0 and stays there for at least one poll and for the hold, and
 //! only then moves to what was counted. This depends on time and polls, never on who scraped: a second
 //! Prometheus, or one that was down, cannot change what is published.
+//!
+//! A counter that a restart restored is held in the same way at the value where it was: the process may be another
+//! Pod, whose series are new. A hold that was under way goes on instead of starting anew, so that a process that
+//! restarts often still moves.
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::{Timestamp, elapsed};
 
+/// The largest count that is taken from outside: the largest that Prometheus can tell from its neighbours.
+pub(super) const MOST: u64 = 1 << 53;
+
 /// A number that only rises, and what is published of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counter {
     total: u64,
     published: u64,
     hold: Hold,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 enum Hold {
-    /// Never published yet.
+    /// Not published yet by this process.
     #[default]
     New,
     /// Published at its first value since this instant.
@@ -38,6 +48,15 @@ impl Counter {
     /// What is published.
     pub(super) fn published(&self) -> u64 {
         self.published
+    }
+
+    /// The counter as a new process begins with it; none if it cannot be one.
+    pub(super) fn restored(self) -> Option<Self> {
+        let hold = match self.hold {
+            Hold::Over => Hold::New,
+            under_way => under_way,
+        };
+        (self.published <= self.total && self.total <= MOST).then_some(Self { hold, ..self })
     }
 
     /// Publishes at the instant `now`: the first time the value so far published, later the total, once the
@@ -91,6 +110,26 @@ mod tests {
         assert_eq!(counter.published(), 0);
         counter.publish(Duration::ZERO, second(1000));
         assert_eq!(counter.published(), 1);
+    }
+
+    #[test]
+    fn a_restored_counter_stands_where_it_was_for_the_hold() {
+        let mut counter = Counter::default();
+        counter.increment();
+        published_at(&mut counter, 0);
+        assert_eq!(published_at(&mut counter, 120), 1);
+        counter.increment();
+        let mut counter = counter.restored().expect("it must be restored");
+        assert_eq!(published_at(&mut counter, 1000), 1);
+        assert_eq!(published_at(&mut counter, 1060), 1);
+        let mut counter = counter.restored().expect("it must be restored");
+        assert_eq!(published_at(&mut counter, 1120), 2, "a second restart does not prolong the hold");
+    }
+
+    #[test]
+    fn what_cannot_be_a_counter_is_not_restored() {
+        assert_eq!(Counter { total: 1, published: 2, hold: Hold::Over }.restored(), None);
+        assert_eq!(Counter { total: MOST + 1, published: 2, hold: Hold::Over }.restored(), None);
     }
 
     #[test]

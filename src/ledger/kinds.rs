@@ -8,9 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::Rules;
 use super::counter::Counter;
+use super::saved::{Contradiction, SavedKind, SavedStatus};
 use super::snapshot::{KindSample, StatusSample};
-use super::window::{EndedCounts, Window};
+use super::window::{EndedCounts, Granule, Window};
 use crate::tasks::{Label, Status};
 use crate::time::Timestamp;
 
@@ -59,16 +61,58 @@ struct Numbers {
 // === impl Kinds ===
 
 impl Kinds {
-    pub(super) fn new(window: Duration, max_categories: usize, max_kinds: usize) -> Self {
+    pub(super) fn new(window: Duration, rules: &Rules) -> Self {
         Self {
             window: Window::new(window),
-            max_categories,
-            max_own: max_kinds,
+            max_categories: rules.max_categories,
+            max_own: rules.max_kinds,
             all: Vec::new(),
             places: BTreeMap::new(),
             folded: 0,
             other_statuses: BTreeSet::new(),
         }
+    }
+
+    /// The kinds that were kept; their places are those that they had, whatever the caps have become.
+    pub(super) fn restored(
+        saved: Vec<SavedKind>,
+        window: Duration,
+        rules: &Rules,
+    ) -> Result<Self, Contradiction> {
+        let mut kinds = Self::new(window, rules);
+        for kind in saved {
+            let place = u32::try_from(kinds.all.len()).map_err(|_| Contradiction::Kinds)?;
+            let types = kinds.places.entry(kind.category.clone()).or_default();
+            if types.insert(kind.task_type.clone(), place).is_some() {
+                return Err(Contradiction::Kinds);
+            }
+            kinds.folded += usize::from(kind.task_type == Label::other());
+            let words = kind.statuses.iter().filter(|numbers| !numbers.status.is_known());
+            kinds.other_statuses.extend(words.map(|numbers| Label::from(numbers.status.clone())));
+            kinds.all.push(Kind::restored(kind)?);
+        }
+        Ok(kinds)
+    }
+
+    /// The kinds, to be kept.
+    pub(super) fn saved(&self) -> Vec<SavedKind> {
+        self.all.iter().map(Kind::saved).collect()
+    }
+
+    /// The position of a cell's kind, and its status.
+    pub(super) fn place_of(&self, cell: Cell) -> (u32, Status) {
+        (cell.kind, self.all[cell.kind as usize].statuses[cell.status as usize].status.clone())
+    }
+
+    /// The cell that [`place_of`](Self::place_of) described, if there is one.
+    pub(super) fn restored_cell(&self, kind: u32, status: &Status) -> Option<Cell> {
+        let statuses = &self.all.get(kind as usize)?.statuses;
+        let position = statuses.iter().position(|numbers| numbers.status == *status)?;
+        Some(Cell { kind, status: index(position) })
+    }
+
+    pub(super) fn window(&self) -> Duration {
+        self.window.length()
     }
 
     /// The place of a task of this category, type and status.
@@ -105,14 +149,16 @@ impl Kinds {
         self.numbers(cell).open -= 1;
     }
 
-    pub(super) fn add_ended(&mut self, cell: Cell, ended: Timestamp, at: Timestamp) {
+    /// Counts a task that ended at `ended`, unless it has left the window by `at`; gives where.
+    pub(super) fn add_ended(&mut self, cell: Cell, ended: Timestamp, at: Timestamp) -> Granule {
         let window = self.window;
-        self.numbers(cell).ended.add(window, ended, at);
+        let granule = window.granule(ended);
+        self.numbers(cell).ended.add(window, granule, at);
+        granule
     }
 
-    pub(super) fn remove_ended(&mut self, cell: Cell, ended: Timestamp) {
-        let window = self.window;
-        self.numbers(cell).ended.remove(window, ended);
+    pub(super) fn remove_ended(&mut self, cell: Cell, granule: Granule) {
+        self.numbers(cell).ended.remove(granule);
     }
 
     /// Drops the ended tasks that have left the window by `at`.
@@ -190,6 +236,37 @@ impl Kind {
         Self { category, task_type, created: Counter::default(), statuses }
     }
 
+    fn restored(saved: SavedKind) -> Result<Self, Contradiction> {
+        let mut kind = Self::new(saved.category, saved.task_type);
+        kind.created = saved.created.restored().ok_or(Contradiction::Counts)?;
+        if saved.statuses.len() > kind.statuses.len() + MAX_OTHER_STATUSES + 1 {
+            return Err(Contradiction::Kinds);
+        }
+        let mut seen = Vec::with_capacity(saved.statuses.len());
+        for numbers in saved.statuses {
+            let status = numbers.status.clone();
+            if seen.contains(&status) {
+                return Err(Contradiction::Kinds);
+            }
+            let restored = Numbers::restored(numbers)?;
+            match kind.statuses.iter_mut().find(|numbers| numbers.status == status) {
+                Some(numbers) => *numbers = restored,
+                None => kind.statuses.push(restored),
+            }
+            seen.push(status);
+        }
+        Ok(kind)
+    }
+
+    fn saved(&self) -> SavedKind {
+        SavedKind {
+            category: self.category.clone(),
+            task_type: self.task_type.clone(),
+            created: self.created.clone(),
+            statuses: self.statuses.iter().map(Numbers::saved).collect(),
+        }
+    }
+
     fn sample(&self) -> KindSample {
         let mut statuses: Vec<StatusSample> = self.statuses.iter().map(Numbers::sample).collect();
         statuses.sort_by(|a, b| a.status.as_str().cmp(b.status.as_str()));
@@ -208,6 +285,25 @@ impl Numbers {
     fn new(status: Status) -> Self {
         let ended_total = status.is_final().then(Counter::default);
         Self { status, open: 0, ended: EndedCounts::default(), ended_total }
+    }
+
+    fn restored(saved: SavedStatus) -> Result<Self, Contradiction> {
+        let SavedStatus { status, ended, ended_total } = saved;
+        let ended = EndedCounts::restored(ended).ok_or(Contradiction::Counts)?;
+        let fresh = Self::new(status);
+        let ended_total = match ended_total {
+            Some(counter) => Some(counter.restored().ok_or(Contradiction::Counts)?),
+            None => fresh.ended_total,
+        };
+        Ok(Self { ended, ended_total, ..fresh })
+    }
+
+    fn saved(&self) -> SavedStatus {
+        SavedStatus {
+            status: self.status.clone(),
+            ended: self.ended.granules().clone(),
+            ended_total: self.ended_total.clone(),
+        }
     }
 
     fn sample(&self) -> StatusSample {
@@ -229,13 +325,18 @@ mod tests {
         (kind.category.to_string(), kind.task_type.to_string())
     }
 
+    fn caps(max_categories: usize, max_kinds: usize) -> Rules {
+        let [window, overlap, counter_hold] = [Duration::ZERO; 3];
+        Rules { window, overlap, counter_hold, max_categories, max_kinds }
+    }
+
     fn pair(category: &str, task_type: &str) -> (String, String) {
         (category.to_owned(), task_type.to_owned())
     }
 
     #[test]
     fn beyond_the_cap_of_kinds_only_the_type_folds() {
-        let mut kinds = Kinds::new(Duration::from_mins(1), 20, 2);
+        let mut kinds = Kinds::new(Duration::from_mins(1), &caps(20, 2));
         assert_eq!(place(&mut kinds, "backup", "a"), pair("backup", "a"));
         assert_eq!(place(&mut kinds, "backup", "b"), pair("backup", "b"));
         assert_eq!(place(&mut kinds, "backup", "c"), pair("backup", "other"));
@@ -246,7 +347,7 @@ mod tests {
 
     #[test]
     fn beyond_the_cap_of_categories_the_category_folds() {
-        let mut kinds = Kinds::new(Duration::from_mins(1), 1, 10);
+        let mut kinds = Kinds::new(Duration::from_mins(1), &caps(1, 10));
         assert_eq!(place(&mut kinds, "backup", "a"), pair("backup", "a"));
         assert_eq!(place(&mut kinds, "restore", "a"), pair("other", "a"));
         assert_eq!(place(&mut kinds, "snapshot", "b"), pair("other", "b"));
@@ -254,7 +355,7 @@ mod tests {
 
     #[test]
     fn kinds_beyond_every_cap_take_no_memory() {
-        let mut kinds = Kinds::new(Duration::from_mins(1), 3, 5);
+        let mut kinds = Kinds::new(Duration::from_mins(1), &caps(3, 5));
         for n in 0..1000 {
             place(&mut kinds, &format!("category {n}"), &format!("type {n}"));
         }

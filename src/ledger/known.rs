@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::kinds::Cell;
+use super::window::Granule;
 use crate::time::{Timestamp, earlier, elapsed};
 
 /// A task that the API does not return is dropped after this many polls and [`MISSING_FOR`], whichever is later:
@@ -31,7 +34,8 @@ pub(super) struct Known {
 }
 
 /// The life of a task as the ledger sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
 pub(super) enum State {
     /// Counted as open.
     Open {
@@ -47,8 +51,8 @@ pub(super) enum State {
     Provisional {
         /// When it was first seen with an end.
         since: Timestamp,
-        /// When it ended.
-        ended: Timestamp,
+        /// Where in the window it is counted.
+        granule: Granule,
         /// Whether it goes into the counters once it is final.
         counts: bool,
     },
@@ -60,7 +64,7 @@ pub(super) enum State {
 }
 
 /// For how long the API has not returned a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Missing {
     since: Timestamp,
     polls: u8,

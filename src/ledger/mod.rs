@@ -32,6 +32,7 @@ mod apply;
 mod counter;
 mod kinds;
 mod known;
+mod saved;
 mod snapshot;
 mod window;
 
@@ -41,10 +42,13 @@ mod tests;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use apply::Phase;
 use kinds::Kinds;
 use known::{Known, Missing, State};
 
+pub use saved::{Contradiction, SavedLedger};
 pub use snapshot::{KindSample, Snapshot, StatusSample};
 
 use crate::tasks::{Task, TaskId};
@@ -66,7 +70,7 @@ pub struct Rules {
 }
 
 /// When a poll took place, in the API's time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PollTime {
     /// When its first answer was given. Everything listed later in the poll is at least as new.
     pub first_answer: Timestamp,
@@ -81,6 +85,8 @@ pub struct PollTime {
 pub struct Ledger {
     rules: Rules,
     baseline: Timestamp,
+    /// When the last poll took place; none before the first that followed the first pass.
+    polled: Option<PollTime>,
     /// The newest creation read, but never past the poll that read it; none as long as the first pass has read
     /// nothing.
     watermark: Option<Timestamp>,
@@ -101,10 +107,11 @@ impl Ledger {
     /// `read_from` on.
     #[must_use]
     pub fn new(rules: Rules, baseline: Timestamp, read_from: Timestamp) -> Self {
-        let kinds = Kinds::new(rules.window, rules.max_categories, rules.max_kinds);
+        let kinds = Kinds::new(rules.window, &rules);
         Self {
             rules,
             baseline,
+            polled: None,
             watermark: None,
             remembered_from: read_from,
             tasks: HashMap::new(),
@@ -118,6 +125,18 @@ impl Ledger {
     #[must_use]
     pub fn baseline(&self) -> Timestamp {
         self.baseline
+    }
+
+    /// The latest instant that the ledger knows of: the end of the last poll, or the baseline.
+    #[must_use]
+    pub fn latest(&self) -> Timestamp {
+        self.polled.map_or(self.baseline, |polled| polled.last_answer)
+    }
+
+    /// How long ended tasks stay in the gauges: the configured window, unless that is longer than what was read.
+    #[must_use]
+    pub fn window(&self) -> Duration {
+        self.kinds.window()
     }
 
     /// The earliest creation that the next poll must list: an overlap before the watermark, but not before ids are
@@ -164,7 +183,14 @@ impl Ledger {
         self.forget(time.last_answer);
         self.kinds.expire(at);
         self.kinds.publish(self.rules.counter_hold, time.last_answer);
-        self.snapshot(at)
+        self.polled = Some(time);
+        self.snapshot_at(at)
+    }
+
+    /// The numbers as the last poll left them; none before it.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        self.polled.map(|polled| self.snapshot_at(polled.first_answer))
     }
 
     /// Whether a row may enter or move the numbers; an old open one that was never seen is noted instead, and
@@ -228,9 +254,10 @@ impl Ledger {
         self.remembered_from = listed_from;
     }
 
-    fn snapshot(&self, at: Timestamp) -> Snapshot {
+    fn snapshot_at(&self, at: Timestamp) -> Snapshot {
         Snapshot {
             at,
+            window: self.window(),
             baseline: self.baseline,
             watermark: self.watermark(),
             vanished_total: self.vanished,

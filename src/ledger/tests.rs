@@ -319,7 +319,7 @@ fn a_kind_that_the_api_tells_late_is_taken_over() {
         ..task("1", "queued", -HOUR)
     }]);
     assert_eq!(scenario.poll(MINUTE, &[task("1", "queued", -HOUR)]), "queued=1");
-    let snapshot = scenario.ledger.snapshot(second(MINUTE));
+    let snapshot = scenario.ledger.snapshot().expect("a poll must have been committed");
     let kinds: Vec<_> =
         snapshot.kinds.iter().map(|kind| (kind.category.as_str(), kind.statuses[5].tasks)).collect();
     assert_eq!(kinds, [("backup", 1), ("unknown", 0)]);

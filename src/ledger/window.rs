@@ -7,6 +7,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::counter::MOST;
 use crate::time::{Timestamp, earlier};
 
 /// How many granules the window is cut into.
@@ -19,12 +22,16 @@ pub(super) struct Window {
     granule: i64,
 }
 
+/// A granule, by its end in seconds since the Unix epoch: all its tasks ended before it. So a granule keeps its place
+/// when the window, and with it the width of granules, changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Granule(i64);
+
 /// The number of tasks that ended in the window.
-///
-/// The key is the end of a granule, in seconds since the Unix epoch: all its tasks ended before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct EndedCounts {
-    granules: BTreeMap<i64, u64>,
+    granules: BTreeMap<Granule, u64>,
     sum: u64,
 }
 
@@ -36,14 +43,18 @@ impl Window {
         Self { length, granule: i64::try_from(granule).unwrap_or(i64::MAX) }
     }
 
-    /// The end of the granule in which `ended` lies.
-    fn granule_end(self, ended: Timestamp) -> i64 {
-        (ended.as_second().div_euclid(self.granule) + 1).saturating_mul(self.granule)
+    pub(super) fn length(self) -> Duration {
+        self.length
     }
 
-    /// Granules that end here or before have left.
-    fn left_until(self, at: Timestamp) -> i64 {
-        earlier(at, self.length).as_second()
+    /// The granule in which `ended` lies.
+    pub(super) fn granule(self, ended: Timestamp) -> Granule {
+        Granule((ended.as_second().div_euclid(self.granule) + 1).saturating_mul(self.granule))
+    }
+
+    /// This granule and those before have left.
+    fn left(self, at: Timestamp) -> Granule {
+        Granule(earlier(at, self.length).as_second())
     }
 }
 
@@ -54,18 +65,17 @@ impl EndedCounts {
         self.sum
     }
 
-    /// Counts a task that ended at `ended`, unless it has left the window by `at`.
-    pub(super) fn add(&mut self, window: Window, ended: Timestamp, at: Timestamp) {
-        let key = window.granule_end(ended);
-        if key > window.left_until(at) {
-            *self.granules.entry(key).or_default() += 1;
+    /// Counts a task that ended in `granule`, unless it has left the window by `at`.
+    pub(super) fn add(&mut self, window: Window, granule: Granule, at: Timestamp) {
+        if granule > window.left(at) {
+            *self.granules.entry(granule).or_default() += 1;
             self.sum += 1;
         }
     }
 
-    /// Takes back a task that was counted as ended at `ended`; nothing happens if it has left.
-    pub(super) fn remove(&mut self, window: Window, ended: Timestamp) {
-        if let Some(count) = self.granules.get_mut(&window.granule_end(ended))
+    /// Takes back a task that was counted in `granule`; nothing happens if it has left.
+    pub(super) fn remove(&mut self, granule: Granule) {
+        if let Some(count) = self.granules.get_mut(&granule)
             && *count > 0
         {
             *count -= 1;
@@ -75,12 +85,23 @@ impl EndedCounts {
 
     /// Drops what has left the window by `at`.
     pub(super) fn expire(&mut self, window: Window, at: Timestamp) {
-        let left_until = window.left_until(at);
+        let left = window.left(at);
         while let Some(first) = self.granules.first_entry()
-            && *first.key() <= left_until
+            && *first.key() <= left
         {
             self.sum -= first.remove();
         }
+    }
+
+    /// The counts, to be kept.
+    pub(super) fn granules(&self) -> &BTreeMap<Granule, u64> {
+        &self.granules
+    }
+
+    /// Counts that were kept; none if they cannot be added up.
+    pub(super) fn restored(granules: BTreeMap<Granule, u64>) -> Option<Self> {
+        let sum = granules.values().try_fold(0_u64, |sum, count| sum.checked_add(*count))?;
+        (sum <= MOST).then_some(Self { granules, sum })
     }
 }
 
@@ -97,7 +118,7 @@ mod tests {
         let window = Window::new(Duration::from_hours(24));
         for ended in 1_000_000..1_000_120 {
             let mut counts = EndedCounts::default();
-            counts.add(window, second(ended), second(ended));
+            counts.add(window, window.granule(second(ended)), second(ended));
             counts.expire(window, second(ended + 86_400));
             assert_eq!(counts.sum(), 1, "ended at {ended}");
             counts.expire(window, second(ended + 86_400 + 60));
@@ -109,7 +130,7 @@ mod tests {
     fn a_task_that_left_before_it_was_read_is_not_counted() {
         let window = Window::new(Duration::from_mins(1));
         let mut counts = EndedCounts::default();
-        counts.add(window, second(100), second(200));
+        counts.add(window, window.granule(second(100)), second(200));
         assert_eq!(counts.sum(), 0);
     }
 
@@ -117,9 +138,10 @@ mod tests {
     fn what_is_taken_back_is_no_longer_counted() {
         let window = Window::new(Duration::from_mins(1));
         let mut counts = EndedCounts::default();
-        counts.add(window, second(100), second(110));
-        counts.remove(window, second(100));
-        counts.remove(window, second(100));
+        let granule = window.granule(second(100));
+        counts.add(window, granule, second(110));
+        counts.remove(granule);
+        counts.remove(granule);
         assert_eq!(counts.sum(), 0);
     }
 }

@@ -4,7 +4,8 @@
 //! machine's may be hours off. But a `Date` can be wrong as well (a cache, a gateway, a replica whose clock
 //! jumped), and a wrong time would empty the window for good. So an answer is believed when it agrees with what
 //! was believed before plus the monotonic time since; one that does not must be repeated by the next poll,
-//! and until then the expected time is used. A process's first time is believed when two answers agree.
+//! and until then the expected time is used. A process's first time is believed when two answers agree; one that is
+//! before the latest instant of a restored state, like any other that does not fit, when a second poll repeats it.
 //!
 //! `Date` is truncated to a second and travels for a while: the time is late, never early, which is the safe
 //! side, because the watermark must not pass what was listed.
@@ -32,6 +33,8 @@ type Offset = SignedDuration;
 pub(super) struct ApiTime {
     believed: Option<Offset>,
     doubted: Option<Offset>,
+    /// The latest instant that is known from before, as long as nothing is believed.
+    not_before: Option<Timestamp>,
 }
 
 /// When the answers of one poll came, and what they said of the time.
@@ -64,6 +67,12 @@ impl Answers {
         if dated.is_empty() { self.first.iter().map(|(_, at)| offset(at.wall, at)).collect() } else { dated }
     }
 
+    /// The offset by which the first answer came at `time`.
+    fn offset_of(&self, time: Timestamp) -> Option<Offset> {
+        let (_, first) = self.first.first()?;
+        Some(time.as_duration().saturating_sub(signed(first.steady)))
+    }
+
     fn at(&self, offset: Offset) -> Option<PollTime> {
         let (_, first) = self.first.first()?;
         let last = self.last?;
@@ -79,29 +88,46 @@ impl Answers {
 // === impl ApiTime ===
 
 impl ApiTime {
-    /// When a poll with these answers took place; none if this is the first and no two of them agree.
+    /// What a process begins with that knows of an earlier instant.
+    pub(super) fn not_before(earlier: Timestamp) -> Self {
+        Self { not_before: Some(earlier), ..Self::default() }
+    }
+
+    /// When a poll with these answers took place; none if this is the first and no two of them agree. Call it once a
+    /// poll: what was doubted is believed at the second call.
     pub(super) fn resolve(&mut self, answers: &Answers) -> Option<PollTime> {
         let offsets = answers.offsets();
-        let expected = match self.believed {
-            None => first_pair(&offsets)?,
-            Some(believed) => believed,
-        };
-        let best = offsets.iter().copied().min_by_key(|offset| distance(*offset, expected));
+        let expected = self.expected(answers)?;
+        let first = if self.believed.is_none() { first_pair(&offsets) } else { None };
+        let best = first.or_else(|| offsets.iter().copied().min_by_key(|it| distance(*it, expected)));
         let confirmed = best.filter(|offset| agree(*offset, expected));
         let repeated =
             offsets.iter().copied().find(|&offset| self.doubted.is_some_and(|it| agree(it, offset)));
-        let believed = confirmed.or(repeated).unwrap_or(expected);
-        self.doubted = match confirmed.or(repeated) {
-            Some(_) => None,
-            None => offsets.first().copied(),
+        let Some(believed) = confirmed.or(repeated) else {
+            self.doubted = first.or_else(|| offsets.first().copied());
+            // With nothing to compare with, the next poll has to be as much in doubt as this one.
+            return answers.at(expected);
         };
-        self.believed = Some(believed);
+        *self = Self { believed: Some(believed), ..Self::default() };
         answers.at(believed)
     }
 
-    /// When these answers came, going by what is believed already; none before the first [`Self::resolve`].
-    pub(super) fn expected(&self, answers: &Answers) -> Option<PollTime> {
-        answers.at(self.believed?)
+    /// When these answers came, going by what is believed already, else by those of them that agree.
+    pub(super) fn estimate(&self, answers: &Answers) -> Option<PollTime> {
+        answers.at(self.expected(answers)?)
+    }
+
+    /// Where the API's clock should be.
+    fn expected(&self, answers: &Answers) -> Option<Offset> {
+        if self.believed.is_some() {
+            return self.believed;
+        }
+        let first = first_pair(&answers.offsets())?;
+        let least = self.not_before.and_then(|earlier| answers.offset_of(earlier));
+        Some(match least {
+            Some(least) if first < least && !agree(first, least) => least,
+            _ => first,
+        })
     }
 }
 
@@ -178,6 +204,34 @@ mod tests {
         resolve(&mut time, &answers(0, &[Some(0), Some(0)]));
         assert_eq!(resolve(&mut time, &answers(60, &[Some(-9_000), Some(62)])), Some(62));
         assert_eq!(resolve(&mut time, &answers(120, &[Some(150), Some(121)])), Some(121), "the best");
+    }
+
+    #[test]
+    fn a_first_time_before_the_state_is_believed_only_when_the_next_poll_repeats_it() {
+        let mut time = ApiTime::not_before(second(START + 5_000));
+        assert_eq!(resolve(&mut time, &answers(0, &[Some(0), Some(0)])), Some(5_000));
+        assert_eq!(resolve(&mut time, &answers(60, &[Some(60), Some(60)])), Some(60), "repeated");
+        let mut time = ApiTime::not_before(second(START + 5_000));
+        assert_eq!(resolve(&mut time, &answers(0, &[Some(0), Some(0)])), Some(5_000));
+        assert_eq!(
+            resolve(&mut time, &answers(60, &[Some(5_100), Some(5_100)])),
+            Some(5_100),
+            "it was wrong"
+        );
+        let mut time = ApiTime::not_before(second(START + 5_000));
+        assert_eq!(
+            resolve(&mut time, &answers(0, &[Some(4_990), Some(4_990)])),
+            Some(4_990),
+            "about the same"
+        );
+    }
+
+    #[test]
+    fn an_estimate_moves_no_belief() {
+        let mut time = ApiTime::not_before(second(START + 5_000));
+        let early = answers(0, &[Some(0), Some(0)]);
+        assert_eq!(time.estimate(&answers(0, &[Some(0)])), None, "no two agree");
+        assert_eq!(time.estimate(&early), time.resolve(&early));
     }
 
     #[test]

@@ -16,12 +16,13 @@ use std::ops::ControlFlow;
 
 use tracing::info;
 
+use super::Options;
 use super::api_time::{self, ApiTime};
 use super::listing::{Piece, Range};
 use super::reader::{Reader, Sightings};
-use super::{Options, Progress};
 use crate::api::{Error, Filter, TaskList};
 use crate::ledger::Ledger;
+use crate::state::Memory;
 use crate::tasks::{Task, TaskId};
 use crate::time::{Timestamp, earlier, elapsed};
 
@@ -33,7 +34,7 @@ const OPEN_READINGS: u32 = 20;
 pub(super) struct FirstPass {
     pub(super) ledger: Ledger,
     /// What is still to be read; the next slice, which is the oldest, comes last.
-    slices: Vec<Range>,
+    slices: Vec<(Timestamp, Timestamp)>,
 }
 
 /// What one reading of the open tasks brought.
@@ -64,8 +65,7 @@ impl FirstPass {
         for _ in 0..OPEN_READINGS {
             let reading = reader.open(&mut open).await?;
             ended.extend(reader.ended_among(&open, &reading.shown, &ended, options).await?);
-            let agreed = time.expected(reader.answers()).or_else(|| time.resolve(reader.answers()));
-            baseline = agreed.map(|time| time.first_answer);
+            baseline = time.estimate(reader.answers()).map(|time| time.first_answer);
             let still_open = (open.len() - ended.len()) as u64 + reading.not_tasks;
             if still_open >= reading.total && baseline.is_some_and(|at| !reading.has_news_from_before(at)) {
                 break;
@@ -74,47 +74,65 @@ impl FirstPass {
         let Some(baseline) = baseline else {
             return Err(api_time::unknown());
         };
+        time.resolve(reader.answers());
         let read_from = earlier(baseline, options.lookback);
         let mut ledger = Ledger::new(options.rules.clone(), baseline, read_from);
         // As they were when they were open: whole polls see them end, and count them.
         let open = open.into_tasks().into_iter().filter(|task| !task.has_ended()).collect();
         ledger.take_baseline(open, now(time, reader, baseline));
         info!(open = ledger.followed().count(), %read_from, "the first pass has read the open tasks; history follows");
-        let lookback = Range { from: read_from, to: Some(baseline) };
-        Ok(Self { ledger, slices: vec![lookback] })
+        Ok(Self { ledger, slices: vec![(read_from, baseline)] })
     }
 
-    /// Reads the slices that are left.
-    pub(super) async fn run<L: TaskList>(
+    /// Goes on where another process stopped.
+    pub(super) fn resumed(ledger: Ledger, slices: Vec<(Timestamp, Timestamp)>) -> Self {
+        Self { ledger, slices }
+    }
+
+    /// What another process needs to go on.
+    pub(super) fn memory(&self) -> Memory {
+        Memory { ledger: self.ledger.saved(), first_pass: Some(self.slices.clone()) }
+    }
+
+    /// Whether all of the lookback has been read.
+    pub(super) fn is_done(&self) -> bool {
+        self.slices.is_empty()
+    }
+
+    /// Reads the next slice, or finds out how to split it.
+    pub(super) async fn step<L: TaskList>(
         &mut self,
         reader: &mut Reader<'_, L>,
         time: &ApiTime,
-        options: &Options,
-        progress: &Progress,
     ) -> Result<(), Error> {
-        while let Some(&slice) = self.slices.last() {
-            let done = options.lookback.saturating_sub(elapsed(slice.from, self.ledger.baseline()));
-            progress.set(done.as_secs_f64() / options.lookback.as_secs_f64());
-            match reader.piece(slice).await? {
-                Piece::Whole(tasks) => {
-                    let mut ledger = self.ledger.clone();
-                    ledger.take_baseline(tasks, now(time, reader, ledger.baseline()));
-                    self.ledger = ledger;
-                    self.slices.pop();
-                }
-                Piece::Split(parts) => {
-                    self.slices.pop();
-                    self.slices.extend(parts.into_iter().rev());
-                }
+        let Some(&(from, to)) = self.slices.last() else { return Ok(()) };
+        match reader.piece(Range { from, to: Some(to) }).await? {
+            Piece::Whole(tasks) => {
+                let mut ledger = self.ledger.clone();
+                ledger.take_baseline(tasks, now(time, reader, ledger.baseline()));
+                self.ledger = ledger;
+                self.slices.pop();
+            }
+            Piece::Split(parts) => {
+                self.slices.pop();
+                let parts = parts.into_iter().rev();
+                self.slices.extend(parts.map(|part| (part.from, part.to.unwrap_or(to))));
             }
         }
         Ok(())
+    }
+
+    /// How much of the lookback has been read, from 0 to 1.
+    pub(super) fn progress(&self, options: &Options) -> f64 {
+        let Some((from, _)) = self.slices.last() else { return 1.0 };
+        let done = options.lookback.saturating_sub(elapsed(*from, self.ledger.baseline()));
+        done.as_secs_f64() / options.lookback.as_secs_f64()
     }
 }
 
 /// When the latest answer came.
 fn now<L: TaskList>(time: &ApiTime, reader: &Reader<'_, L>, baseline: Timestamp) -> Timestamp {
-    time.expected(reader.answers()).map_or(baseline, |time| time.last_answer.max(baseline))
+    time.estimate(reader.answers()).map_or(baseline, |time| time.last_answer.max(baseline))
 }
 
 // === impl OpenReading ===
@@ -142,6 +160,21 @@ impl<L: TaskList> Reader<'_, L> {
         })
         .await?;
         Ok(reading)
+    }
+
+    /// Reads the open tasks, as often as it takes to know what time it is.
+    pub(super) async fn open_with_time(
+        &mut self,
+        into: &mut Sightings,
+        time: &ApiTime,
+    ) -> Result<Timestamp, Error> {
+        for _ in 0..OPEN_READINGS {
+            self.open(into).await?;
+            if let Some(time) = time.estimate(self.answers()) {
+                return Ok(time.first_answer);
+            }
+        }
+        Err(api_time::unknown())
     }
 
     /// Looks up those of the open tasks that a reading did not show; gives the ids of those that have ended.

@@ -11,7 +11,9 @@
 //! 2. **New**: the tasks created from `W - overlap` on, whole as of an instant of the poll ([`listing`]).
 //! 3. **Left**: by id, those that the ledger follows and that neither of the two showed.
 //!
-//! Then it commits to a clone of the ledger, moves `W`, and publishes. If anything fails, nothing was changed.
+//! Then it commits to a clone of the ledger, moves `W`, keeps the clone as the state, and publishes. If anything fails,
+//! nothing was changed; only where the state cannot be kept, the gauges go on, and the counters stay at what was last
+//! kept: they must not fall if the process ends now.
 //!
 //! # No task is lost
 //!
@@ -52,6 +54,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tracing::{debug, warn};
+
 use api_time::ApiTime;
 use first_pass::FirstPass;
 use listing::Range;
@@ -59,8 +63,9 @@ use reader::{Reader, Sightings};
 
 use crate::api::{Error, TaskList};
 use crate::ledger::{Ledger, Rules, Snapshot};
+use crate::state::{self, Memory, Restored, Storage, Written};
 use crate::tasks::TaskId;
-use crate::time::earlier;
+use crate::time::{Timestamp, earlier};
 
 /// How far back the API lists: its documentation says six months, and not what it answers beyond.
 const OLDEST: Duration = Duration::from_hours(180 * 24);
@@ -82,12 +87,24 @@ pub struct Options {
 
 /// Follows the tasks of one account.
 #[derive(Debug)]
-pub struct Poller<L> {
+pub struct Poller<L, S> {
     list: L,
+    storage: S,
     options: Options,
     time: ApiTime,
     stage: Stage,
+    /// The numbers that were kept last.
+    kept: Option<Snapshot>,
     progress: Arc<Progress>,
+}
+
+/// What a poll that succeeded brought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// What may be published.
+    pub snapshot: Snapshot,
+    /// What became of the state; nothing where none is kept.
+    pub state: Result<Option<Written>, state::Error>,
 }
 
 /// How far a first pass is; shared with whoever publishes it.
@@ -107,16 +124,38 @@ enum Stage {
 
 // === impl Poller ===
 
-impl<L: TaskList> Poller<L> {
+impl<L: TaskList, S: Storage> Poller<L, S> {
     /// A poller that knows nothing yet: its first poll begins with a first pass.
-    pub fn new(list: L, options: Options) -> Self {
-        Self { list, options, time: ApiTime::default(), stage: Stage::Cold, progress: Arc::default() }
+    pub fn new(list: L, storage: S, options: Options) -> Self {
+        let (time, stage) = (ApiTime::default(), Stage::Cold);
+        Self { list, storage, options, time, stage, kept: None, progress: Arc::default() }
+    }
+
+    /// A poller that goes on where another process stopped.
+    pub fn restored(list: L, storage: S, options: Options, state: Restored) -> Self {
+        let Restored { ledger, first_pass, .. } = state;
+        let mut poller = Self::new(list, storage, options);
+        poller.time = ApiTime::not_before(ledger.latest());
+        poller.kept = ledger.snapshot();
+        poller.stage = match first_pass {
+            None => Stage::Following(Box::new(ledger)),
+            // Nothing of it was published: beginning again is always right.
+            Some(_) if ledger.window() < poller.options.rules.window => Stage::Cold,
+            Some(slices) => Stage::FirstPass(Box::new(FirstPass::resumed(ledger, slices))),
+        };
+        poller
     }
 
     /// How far the first pass is.
     #[must_use]
     pub fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)
+    }
+
+    /// The numbers that were kept last: after a restart, those of the process before.
+    #[must_use]
+    pub fn kept(&self) -> Option<&Snapshot> {
+        self.kept.as_ref()
     }
 
     /// Polls once.
@@ -126,7 +165,7 @@ impl<L: TaskList> Poller<L> {
     /// # Errors
     /// When a request failed for good, or the pages of a listing do not add up. Nothing was changed then, but that
     /// a first pass which got somewhere resumes there.
-    pub async fn poll(&mut self) -> Result<Snapshot, Error> {
+    pub async fn poll(&mut self) -> Result<Report, Error> {
         self.finish_first_pass().await?;
         let result = self.follow().await;
         if result.is_ok() {
@@ -142,14 +181,22 @@ impl<L: TaskList> Poller<L> {
             let pass = FirstPass::begin(&mut reader, &mut self.time, &self.options).await?;
             self.stage = Stage::FirstPass(Box::new(pass));
         }
-        if let Stage::FirstPass(pass) = &mut self.stage {
-            pass.run(&mut reader, &self.time, &self.options, &self.progress).await?;
+        let Stage::FirstPass(pass) = &mut self.stage else { return Ok(()) };
+        loop {
+            self.progress.set(pass.progress(&self.options));
+            // Nothing of a first pass is published, so that a failure costs time at most.
+            if let Err(error) = self.storage.save(pass.memory()).await {
+                debug!(%error, "a restart would begin the first pass again");
+            }
+            if pass.is_done() {
+                return Ok(());
+            }
+            pass.step(&mut reader, &self.time).await?;
         }
-        Ok(())
     }
 
     /// Reads what changed, and commits it.
-    async fn follow(&mut self) -> Result<Snapshot, Error> {
+    async fn follow(&mut self) -> Result<Report, Error> {
         let ledger = match &self.stage {
             Stage::Following(ledger) => ledger,
             Stage::FirstPass(pass) => &pass.ledger,
@@ -157,10 +204,8 @@ impl<L: TaskList> Poller<L> {
         };
         let mut reader = Reader::new(&self.list, &self.options);
         let mut rows = Sightings::default();
-        reader.open(&mut rows).await?;
-        let now = self.time.expected(reader.answers()).ok_or_else(api_time::unknown)?.first_answer;
-        // On an account that was quiet for longer than the API looks back, nothing older can be new.
-        let from = ledger.listed_from().max(earlier(now, OLDEST));
+        let now = reader.open_with_time(&mut rows, &self.time).await?;
+        let from = new_from(ledger, now);
         reader.created(Range { from, to: None }, &mut rows).await?;
         let left: Vec<TaskId> = ledger.followed().filter(|id| !rows.contains(id)).cloned().collect();
         reader.look_up(left, self.options.id_batch_size, &mut rows).await?;
@@ -168,9 +213,33 @@ impl<L: TaskList> Poller<L> {
         let time = self.time.resolve(reader.answers()).ok_or_else(api_time::unknown)?;
         let mut ledger = ledger.clone();
         let snapshot = ledger.commit(rows.into_tasks(), time);
+        let state = self.storage.save(Memory { ledger: ledger.saved(), first_pass: None }).await;
         self.stage = Stage::Following(Box::new(ledger));
-        Ok(snapshot)
+        Ok(self.report(snapshot, state))
     }
+
+    fn report(&mut self, snapshot: Snapshot, state: Result<Option<Written>, state::Error>) -> Report {
+        if state.is_err() {
+            return Report { snapshot: snapshot.with_counters_of(self.kept.as_ref()), state };
+        }
+        self.kept = Some(snapshot.clone());
+        Report { snapshot, state }
+    }
+}
+
+/// The earliest creation that a poll has to list. On an account that was quiet for longer than the API looks back,
+/// nothing older can be new; after an absence as long, what happened in it is lost.
+fn new_from(ledger: &Ledger, now: Timestamp) -> Timestamp {
+    let (oldest, latest) = (earlier(now, OLDEST), ledger.latest());
+    if latest < oldest {
+        warn!(
+            last_poll = %latest,
+            listed_from = %oldest,
+            "the last poll is longer ago than the API looks back: tasks that were created and ended between the two are \
+             in no number"
+        );
+    }
+    ledger.listed_from().max(oldest)
 }
 
 // === impl Progress ===

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::api::{Filter, Page, Reason};
+use crate::state::Disk;
 use crate::tasks::{Label, Status, Task};
 use crate::time::{Moment, Timestamp};
 
@@ -33,9 +34,9 @@ fn poll(
     answer: impl Fn(&Filter, u64, u32) -> Result<Page, Error> + Send + Sync,
 ) -> (Result<Snapshot, Error>, Vec<Asked>) {
     let asked = Arc::default();
-    let mut poller = Poller::new(Script { answer, asked: Arc::clone(&asked) }, options());
+    let mut poller = Poller::new(Script { answer, asked: Arc::clone(&asked) }, None::<Disk>, options());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
-    let outcome = runtime.block_on(poller.poll());
+    let outcome = runtime.block_on(poller.poll()).map(|report| report.snapshot);
     let asked = asked.lock().expect("the lock must be whole").clone();
     (outcome, asked)
 }
@@ -213,12 +214,12 @@ fn what_left_is_looked_up_in_batches_that_fit_a_page() {
         Filter::Open if !open_is_listed.load(Ordering::Relaxed) => Ok(empty(limit.min(40))),
         _ => answer(filter, number, limit),
     };
-    let mut poller = Poller::new(Script { answer, asked: Arc::clone(&asked) }, options());
+    let mut poller = Poller::new(Script { answer, asked: Arc::clone(&asked) }, None::<Disk>, options());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
     runtime.block_on(poller.poll()).expect("the first poll must succeed");
     open_is_listed.store(false, Ordering::Relaxed);
     asked.lock().expect("the lock must be whole").clear();
-    let snapshot = runtime.block_on(poller.poll()).expect("the second poll must succeed");
+    let snapshot = runtime.block_on(poller.poll()).expect("the second poll must succeed").snapshot;
     assert_eq!(snapshot.kinds[0].statuses[2].tasks, followed);
     let asked = asked.lock().expect("the lock must be whole");
     let batches: Vec<usize> = asked
@@ -240,7 +241,7 @@ fn a_poll_that_fails_changes_nothing_and_the_next_goes_on() {
         Filter::Open => Ok(page(vec![task(1, "queued")], 1, limit)),
         _ => Ok(empty(limit)),
     };
-    let mut poller = Poller::new(Script { answer, asked: Arc::default() }, options());
+    let mut poller = Poller::new(Script { answer, asked: Arc::default() }, None::<Disk>, options());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
     let before = runtime.block_on(poller.poll()).expect("the first poll must succeed");
     down.store(true, Ordering::Relaxed);
@@ -272,14 +273,14 @@ fn a_first_pass_resumes_at_the_slice_that_failed() {
         _ => Ok(empty(limit)),
     };
     let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
-    let mut poller = Poller::new(Script { answer, asked: Arc::clone(&asked) }, options());
+    let mut poller = Poller::new(Script { answer, asked: Arc::clone(&asked) }, None::<Disk>, options());
     let progress = poller.progress();
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
     runtime.block_on(poller.poll()).expect_err("the first poll must fail");
     assert!(progress.get().is_some_and(|ratio| ratio > 0.3), "{:?}", progress.get());
     failing.store(false, Ordering::Relaxed);
     asked.lock().expect("the lock must be whole").clear();
-    let snapshot = runtime.block_on(poller.poll()).expect("the second poll must succeed");
+    let snapshot = runtime.block_on(poller.poll()).expect("the second poll must succeed").snapshot;
     assert_eq!(snapshot.baseline, second(0));
     assert_eq!(progress.get(), None);
     let asked = asked.lock().expect("the lock must be whole");
@@ -301,11 +302,11 @@ fn a_date_that_runs_ahead_of_creations_hides_no_new_task() {
         let total = rows.len() as u64;
         Ok(Page { date: Some(second(3 * 3600)), ..page(rows, total, limit) })
     };
-    let mut poller = Poller::new(Script { answer, asked: Arc::default() }, options());
+    let mut poller = Poller::new(Script { answer, asked: Arc::default() }, None::<Disk>, options());
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
     runtime.block_on(poller.poll()).expect("the first poll must succeed");
     listed.store(2, Ordering::Relaxed);
-    let snapshot = runtime.block_on(poller.poll()).expect("the second poll must succeed");
+    let snapshot = runtime.block_on(poller.poll()).expect("the second poll must succeed").snapshot;
     let failed = &snapshot.kinds[0].statuses[3];
     assert_eq!((failed.tasks, failed.ended_total, snapshot.kinds[0].created_total), (2, Some(1), 1));
 }

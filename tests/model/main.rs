@@ -14,7 +14,8 @@ use std::time::Duration;
 use api::{Behaviour, ModelApi, behaviours};
 use clumio_exporter::api::{Error, Filter, Page, TaskList};
 use clumio_exporter::ledger::{Rules, Snapshot};
-use clumio_exporter::poll::{Options, Poller};
+use clumio_exporter::poll::{Options, Poller, Report};
+use clumio_exporter::state::Disk;
 use proptest::prelude::*;
 use truth::{Instants, Setup, published, truth};
 use world::{DAY_ZERO, HOUR, MINUTE, SECOND, World, worlds};
@@ -25,7 +26,7 @@ struct Shared(Arc<ModelApi>);
 /// One exporter following one world.
 struct Run {
     api: Arc<ModelApi>,
-    poller: Poller<Shared>,
+    poller: Poller<Shared, Option<Disk>>,
     setup: Setup,
     first_published: Option<i64>,
     last: Option<Snapshot>,
@@ -59,14 +60,14 @@ impl Run {
             },
         };
         let api = Arc::new(ModelApi::new(world, behaviour));
-        let poller = Poller::new(Shared(Arc::clone(&api)), options);
+        let poller = Poller::new(Shared(Arc::clone(&api)), None, options);
         Self { api, poller, setup, first_published: None, last: None }
     }
 
     /// Polls once; if it succeeds, checks every number. Gives whether it succeeded.
     async fn poll(&mut self) -> Result<bool, TestCaseError> {
         let start = self.api.now();
-        let Ok(snapshot) = self.poller.poll().await else { return Ok(false) };
+        let Ok(Report { snapshot, .. }) = self.poller.poll().await else { return Ok(false) };
         let end = self.api.now();
         let instants = Instants {
             baseline: snapshot.baseline.as_millisecond(),

@@ -1,0 +1,203 @@
+//! The state directory: who may write, and which file is whose.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+
+use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use tracing::{error, warn};
+
+use super::document::{Identity, decode, encode};
+use super::{Error, Fault, Memory, Storage, Written, file};
+use crate::ledger::{Ledger, Rules};
+use crate::time::Timestamp;
+
+/// The file whose lock says that the directory is used. It stays when the process ends; the lock does not.
+const LOCK: &str = "lock";
+
+/// Only the owner may list and write.
+const PRIVATE_DIRECTORY: u32 = 0o700;
+const PRIVATE_FILE: u32 = 0o600;
+
+/// The state directory of this process.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    /// Holds the lock; none as long as the directory cannot be written.
+    lock: SyncMutex<Option<File>>,
+}
+
+/// The state file of one account.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    directory: Arc<Directory>,
+    path: PathBuf,
+    identity: Identity,
+    /// Writes one after the other, in the order in which they were asked for: one that was given up still ends.
+    turn: Arc<Mutex<()>>,
+}
+
+/// The state of an account as it was found.
+#[derive(Debug)]
+pub struct Restored {
+    /// Its numbers.
+    pub ledger: Ledger,
+    /// See [`Memory::first_pass`].
+    pub first_pass: Option<Vec<(Timestamp, Timestamp)>>,
+    /// The file.
+    pub written: Written,
+}
+
+// === impl Directory ===
+
+impl Directory {
+    /// Makes the directory if there is none, and locks it.
+    ///
+    /// One that cannot be written is no error: the numbers of now can still be served, and each poll says that they are
+    /// not kept.
+    ///
+    /// # Errors
+    /// When there is no such directory and none can be made, or when another process uses it.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(path).map_err(|error| {
+            io_error(
+                path,
+                "make the state directory",
+                &error,
+                "make it yourself, or set state.directory to another one",
+            )
+        })?;
+        let directory = Self { path: path.to_owned(), lock: SyncMutex::default() };
+        match directory.ensure_locked() {
+            Err(error @ Error::Io { .. }) => error!(%error, "the state directory cannot be written"),
+            outcome => outcome?,
+        }
+        Ok(directory)
+    }
+
+    /// Finds the state of an account, and gives the file that keeps it from now on.
+    ///
+    /// # Errors
+    /// When there is a file that this user may not read: it is left alone.
+    pub fn account(
+        self: &Arc<Self>,
+        name: &str,
+        identity: Identity,
+        rules: &Rules,
+    ) -> Result<(Disk, Option<Restored>), Error> {
+        let path = self.path.join(format!("{name}.json"));
+        let restored = match file::read(&path) {
+            Ok(None) => None,
+            Ok(Some(text)) => match restore(&text, &identity, rules) {
+                Ok(restored) => Some(restored),
+                Err(fault) => {
+                    set_aside(&path, name, &fault);
+                    None
+                }
+            },
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let remedy = "let the user that runs clumio-exporter read and write it, or move it away";
+                return Err(io_error(&path, "read the state", &error, remedy));
+            }
+            Err(error) => {
+                set_aside(&path, name, &Fault::Damaged(error.to_string()));
+                None
+            }
+        };
+        let directory = Arc::clone(self);
+        Ok((Disk { directory, path, identity, turn: Arc::default() }, restored))
+    }
+
+    /// Takes the lock, if this process does not hold it yet.
+    fn ensure_locked(&self) -> Result<(), Error> {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.is_some() {
+            return Ok(());
+        }
+        let path = self.path.join(LOCK);
+        let failed = |error: &io::Error| io_error(&path, "lock the state directory", error, WRITABLE);
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).create(true).truncate(false).mode(PRIVATE_FILE);
+        let file = options.open(&path).map_err(|error| failed(&error))?;
+        match file.try_lock() {
+            Ok(()) => *lock = Some(file),
+            Err(TryLockError::WouldBlock) => return Err(Error::InUse(self.path.clone())),
+            Err(TryLockError::Error(error)) => return Err(failed(&error)),
+        }
+        Ok(())
+    }
+}
+
+/// What to do about a directory that cannot be written.
+const WRITABLE: &str = "make the directory of state.directory writable for the user that runs clumio-exporter, and leave room on its disk";
+
+fn restore(text: &[u8], identity: &Identity, rules: &Rules) -> Result<Restored, Fault> {
+    let (memory, at) = decode(text, identity)?;
+    let ledger = Ledger::restored(memory.ledger, rules.clone())
+        .map_err(|contradiction| Fault::Damaged(contradiction.to_string()))?;
+    let written = Written { bytes: text.len() as u64, at };
+    Ok(Restored { ledger, first_pass: memory.first_pass, written })
+}
+
+/// Moves a file that is not believed out of the way. Where that fails, writes will fail as well and say so.
+fn set_aside(path: &Path, account: &str, fault: &Fault) {
+    let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    match file::set_aside(path, &format!("{}-{now}", fault.word())) {
+        Ok(aside) => error!(
+            account,
+            file = %path.display(),
+            reason = %fault,
+            set_aside_as = %aside.display(),
+            "the state is not used; the account starts cold, and its counters at 0"
+        ),
+        Err(error) => error!(
+            account,
+            file = %path.display(),
+            reason = %fault,
+            %error,
+            "the state is not used, and cannot be set aside; the account starts cold"
+        ),
+    }
+}
+
+fn io_error(path: &Path, doing: &'static str, error: &io::Error, remedy: &'static str) -> Error {
+    Error::Io { path: path.to_owned(), doing, why: error.to_string(), remedy }
+}
+
+// === impl Disk ===
+
+impl Storage for Disk {
+    async fn save(&self, memory: Memory) -> Result<Option<Written>, Error> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let at = Timestamp::now();
+        let text = encode(&self.identity, memory, at);
+        let disk = self.clone();
+        let written = spawn_blocking(move || {
+            let _turn = turn;
+            disk.write(&text).map(|()| Written { bytes: text.len() as u64, at })
+        });
+        match written.await {
+            Ok(written) => written.map(Some),
+            Err(error) => {
+                warn!(%error, "the write of the state was interrupted");
+                Err(Error::Io {
+                    path: self.path.clone(),
+                    doing: "write the state",
+                    why: error.to_string(),
+                    remedy: WRITABLE,
+                })
+            }
+        }
+    }
+}
+
+impl Disk {
+    fn write(&self, text: &[u8]) -> Result<(), Error> {
+        self.directory.ensure_locked()?;
+        file::replace(&self.path, text)
+            .map_err(|error| io_error(&self.path, "write the state", &error, WRITABLE))
+    }
+}
