@@ -182,7 +182,9 @@ fn page() -> String {
         max_categories: 20,
         max_kinds: 200,
     };
-    let options = Options { page_size: 100, id_batch_size: 50, most_rows: 1_000, lookback: DAY, rules };
+    let (audit_interval, lookback) = (Duration::ZERO, DAY);
+    let options =
+        Options { page_size: 100, id_batch_size: 50, most_rows: 1_000, lookback, audit_interval, rules };
     let mut poller = Poller::new(Unreachable, None::<clumio_exporter::state::Disk>, options);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
     runtime.block_on(poller.poll()).expect_err("the API must not be reached");
@@ -204,7 +206,16 @@ fn snapshot() -> Snapshot {
             .collect(),
     };
     let at = Timestamp::UNIX_EPOCH;
-    Snapshot { at, window: DAY, baseline: at, watermark: at, vanished_total: 0, kinds: vec![kind] }
+    Snapshot {
+        at,
+        window: DAY,
+        baseline: at,
+        watermark: at,
+        vanished_total: 0,
+        missed_total: 0,
+        drift: Some(0),
+        kinds: vec![kind],
+    }
 }
 
 /// The families of a page; the label of the buckets of a histogram is no label of its family.

@@ -137,6 +137,7 @@ fn poll_options(account: &Account, settings: &Settings) -> PollOptions {
         id_batch_size: settings.poll.id_batch_size,
         most_rows: MOST_ROWS,
         lookback: settings.poll.lookback,
+        audit_interval: settings.poll.audit_interval,
         rules: Rules {
             window: settings.poll.window,
             overlap: settings.poll.overlap,

@@ -1,9 +1,10 @@
 //! How one row moves the numbers: a new task is admitted, a known one moves, an ended one stays.
 
+use super::heal::Mark;
 use super::kinds::Cell;
 use super::known::{Known, State};
 use super::{Ledger, PollTime};
-use crate::tasks::{Label, Status, Task};
+use crate::tasks::{Label, Task};
 use crate::time::{Timestamp, later};
 
 /// What is being applied: the first pass, or a poll after it.
@@ -16,6 +17,7 @@ pub(super) enum Phase {
 /// How a task ended.
 #[derive(Debug, Clone, Copy)]
 struct End {
+    created: Timestamp,
     at: Timestamp,
     seen: Timestamp,
     counts: bool,
@@ -26,21 +28,25 @@ struct End {
 
 impl Ledger {
     pub(super) fn apply(&mut self, task: &Task, time: PollTime, phase: Phase) {
-        match self.tasks.get(&task.id) {
-            Some(known) => {
-                let moved = self.moved(known.clone(), task, time);
-                self.tasks.insert(task.id.clone(), moved);
-            }
-            None => self.admit(task, time, phase),
+        if task.created.is_none() {
+            self.audit_after(time.last_answer);
         }
+        let known = match self.tasks.get(&task.id).cloned() {
+            Some(known) => self.moved(known, task, time),
+            None => self.admitted(task, time, phase),
+        };
+        self.tasks.insert(task.id.clone(), known);
     }
 
     /// Takes in a task that was never seen.
-    fn admit(&mut self, task: &Task, time: PollTime, phase: Phase) {
+    fn admitted(&mut self, task: &Task, time: PollTime, phase: Phase) -> Known {
         let created = task.created.unwrap_or(match phase {
             Phase::Baseline => self.baseline,
             Phase::Following => time.last_answer,
         });
+        if phase == Phase::Following {
+            self.creations.add(created);
+        }
         let cell = self.kinds.cell(&task.category, &task.task_type, &task.status);
         let counts_as_created =
             created > self.baseline || (phase == Phase::Following && created >= self.listed_from());
@@ -59,12 +65,12 @@ impl Ledger {
                 Phase::Baseline => at.min(time.last_answer),
                 Phase::Following => time.last_answer,
             };
-            self.end(cell, &task.status, time, End { at, seen, counts, provisional_since: None })
+            self.end(cell, task, time, End { created, at, seen, counts, provisional_since: None })
         } else {
             self.kinds.add_open(cell);
             State::Open { missing: None }
         };
-        self.tasks.insert(task.id.clone(), Known { cell, created, state });
+        Known { cell, created, state }
     }
 
     /// Moves a known task to where a later row puts it.
@@ -80,7 +86,10 @@ impl Ledger {
                 self.kinds.remove_open(known.cell);
                 (true, None)
             }
-            State::Vanished { .. } => (true, None),
+            State::Vanished { .. } => {
+                self.creations.add(known.created);
+                (true, None)
+            }
             State::Provisional { granule, counts, since } => {
                 self.kinds.remove_ended(known.cell, granule);
                 (counts, Some(since))
@@ -92,8 +101,8 @@ impl Ledger {
             self.kinds.cell(&task.category, &task.task_type, &task.status)
         };
         let state = if task.has_ended() {
-            let (at, seen) = (self.end_of(task, time), time.last_answer);
-            self.end(cell, &task.status, time, End { at, seen, counts, provisional_since })
+            let (at, seen, created) = (self.end_of(task, time), time.last_answer, known.created);
+            self.end(cell, task, time, End { created, at, seen, counts, provisional_since })
         } else {
             self.kinds.add_open(cell);
             State::Open { missing: None }
@@ -114,15 +123,17 @@ impl Ledger {
     }
 
     /// Counts a task as ended; one with an unknown status enters the counters only when it is final.
-    fn end(&mut self, cell: Cell, status: &Status, time: PollTime, end: End) -> State {
+    fn end(&mut self, cell: Cell, task: &Task, time: PollTime, end: End) -> State {
         let granule = self.kinds.add_ended(cell, end.at, time.first_answer);
-        if !status.is_final() {
+        if !task.status.is_final() {
             let since = end.provisional_since.unwrap_or(time.last_answer);
             return State::Provisional { since, granule, counts: end.counts };
         }
         if end.counts {
             self.kinds.count_ended(cell);
         }
+        let has_no_end = task.ended.is_none() || !self.is_believable(task, time);
+        self.pin(&task.id, cell, Mark { created: end.created, granule, has_no_end });
         State::Ended { seen: end.seen }
     }
 }

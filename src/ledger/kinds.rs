@@ -39,6 +39,9 @@ pub(super) struct Kinds {
     other_statuses: BTreeSet<Label>,
 }
 
+/// Where the cells of one list of kinds are in another.
+pub(super) struct Cells(Vec<Vec<Cell>>);
+
 /// The numbers of one kind.
 #[derive(Debug, Clone)]
 struct Kind {
@@ -111,6 +114,12 @@ impl Kinds {
         Some(Cell { kind, status: index(position) })
     }
 
+    /// Other caps, for kinds that are not seen yet, and a window that is not longer than it was.
+    pub(super) fn set_rules(&mut self, rules: &Rules) {
+        self.window = Window::new(rules.window.min(self.window()));
+        (self.max_categories, self.max_own) = (rules.max_categories, rules.max_kinds);
+    }
+
     pub(super) fn window(&self) -> Duration {
         self.window.length()
     }
@@ -159,6 +168,67 @@ impl Kinds {
 
     pub(super) fn remove_ended(&mut self, cell: Cell, granule: Granule) {
         self.numbers(cell).ended.remove(granule);
+    }
+
+    /// Counts a task where it was counted before, unless it has left the window by `at`.
+    pub(super) fn restore_ended(&mut self, cell: Cell, granule: Granule, at: Timestamp) {
+        let window = self.window;
+        self.numbers(cell).ended.add(window, granule, at);
+    }
+
+    pub(super) fn is_in_window(&self, granule: Granule, at: Timestamp) -> bool {
+        self.window.has(granule, at)
+    }
+
+    /// The same kinds with no task in them, and this window.
+    pub(super) fn emptied(&self, window: Duration) -> Self {
+        let all = self.all.iter().map(Kind::emptied).collect();
+        Self { window: Window::new(window), all, ..self.clone() }
+    }
+
+    /// Takes over the gauges and the window of other kinds, and gives where their cells are here. None if the caps put
+    /// a kind into another place there.
+    pub(super) fn take_gauges(&mut self, other: &Self) -> Option<Cells> {
+        if !other.has_room() && self.all.iter().any(|kind| !other.has(kind)) {
+            return None;
+        }
+        self.window = other.window;
+        for numbers in self.all.iter_mut().flat_map(|kind| &mut kind.statuses) {
+            (numbers.open, numbers.ended) = (0, EndedCounts::default());
+        }
+        let mut cells = Vec::with_capacity(other.all.len());
+        for kind in &other.all {
+            let mut row = Vec::with_capacity(kind.statuses.len());
+            for theirs in &kind.statuses {
+                let cell = self.cell(&kind.category, &kind.task_type, &theirs.status);
+                let (place, status) = (&self.all[cell.kind as usize], self.place_of(cell).1);
+                if !place.is_same_as(kind) || status != theirs.status {
+                    return None;
+                }
+                let ours = self.numbers(cell);
+                (ours.open, ours.ended) = (theirs.open, theirs.ended.clone());
+                row.push(cell);
+            }
+            cells.push(row);
+        }
+        Some(Cells(cells))
+    }
+
+    /// Whether no gauge is lower than it is in `before`, which has the same kinds or fewer.
+    pub(super) fn has_no_fewer_than(&self, before: &Self) -> bool {
+        self.all.iter().zip(&before.all).all(|(now, before)| {
+            let mut statuses = now.statuses.iter().zip(&before.statuses);
+            statuses.all(|(now, before)| now.open >= before.open && now.ended.sum() >= before.ended.sum())
+        })
+    }
+
+    /// Whether a kind that was never seen would get a place of its own.
+    fn has_room(&self) -> bool {
+        self.all.len() - self.folded < self.max_own && self.own_categories() < self.max_categories
+    }
+
+    fn has(&self, kind: &Kind) -> bool {
+        self.places.get(&kind.category).is_some_and(|types| types.contains_key(&kind.task_type))
     }
 
     /// Drops the ended tasks that have left the window by `at`.
@@ -227,9 +297,28 @@ fn index(position: usize) -> u32 {
     u32::try_from(position).expect("kinds and statuses must be capped")
 }
 
+// === impl Cells ===
+
+impl Cells {
+    /// Where the cell is.
+    pub(super) fn of(&self, cell: Cell) -> Cell {
+        self.0[cell.kind as usize][cell.status as usize]
+    }
+}
+
 // === impl Kind ===
 
 impl Kind {
+    fn is_same_as(&self, other: &Self) -> bool {
+        self.category == other.category && self.task_type == other.task_type
+    }
+
+    /// The same kind with no task in it.
+    fn emptied(&self) -> Self {
+        let statuses = self.statuses.iter().map(|numbers| Numbers::new(numbers.status.clone())).collect();
+        Self { statuses, ..Self::new(self.category.clone(), self.task_type.clone()) }
+    }
+
     /// A kind with the six known statuses, so that each is published as 0 from the start.
     fn new(category: Label, task_type: Label) -> Self {
         let statuses = Status::OPEN.into_iter().chain(Status::ENDED).map(Numbers::new).collect();

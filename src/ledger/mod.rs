@@ -29,7 +29,10 @@
 //! leaves what is published untouched.
 
 mod apply;
+mod audit;
 mod counter;
+mod creations;
+mod heal;
 mod kinds;
 mod known;
 mod saved;
@@ -45,14 +48,18 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use apply::Phase;
+use audit::{Audit, Heals};
+use creations::Creations;
+use heal::{Mark, Pinned};
 use kinds::Kinds;
 use known::{Known, Missing, State};
 
+pub use creations::Counted;
 pub use saved::{Contradiction, SavedLedger};
 pub use snapshot::{KindSample, Snapshot, StatusSample};
 
 use crate::tasks::{Task, TaskId};
-use crate::time::{Timestamp, earlier};
+use crate::time::{Timestamp, earlier, elapsed};
 
 /// The settings that the numbers depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +105,13 @@ pub struct Ledger {
     suspects: HashSet<TaskId>,
     kinds: Kinds,
     vanished: u64,
+    /// How far back in creation the first pass read.
+    lookback: Duration,
+    creations: Creations,
+    audit: Option<Audit>,
+    heals: Option<Heals>,
+    pinned: HashMap<TaskId, Pinned>,
+    missed: u64,
 }
 
 // === impl Ledger ===
@@ -118,7 +132,22 @@ impl Ledger {
             suspects: HashSet::new(),
             kinds,
             vanished: 0,
+            lookback: elapsed(read_from, baseline),
+            creations: Creations::new(read_from),
+            audit: None,
+            heals: None,
+            pinned: HashMap::new(),
+            missed: 0,
         }
+    }
+
+    /// Other rules from now on. A shorter window acts at once, a longer one when a heal has filled it.
+    pub fn set_rules(&mut self, rules: Rules) {
+        if rules.window > self.window() {
+            self.heals = None;
+        }
+        self.kinds.set_rules(&rules);
+        self.rules = rules;
     }
 
     /// The instant at which the counters start.
@@ -153,6 +182,26 @@ impl Ledger {
         known.chain(&self.suspects)
     }
 
+    /// The earliest creation that the first pass reads.
+    #[must_use]
+    pub fn read_from(&self) -> Timestamp {
+        earlier(self.baseline, self.lookback)
+    }
+
+    /// What was created until `until` cannot be counted by creation: rows among it are no tasks, or were not read.
+    pub fn audit_after(&mut self, until: Timestamp) {
+        self.creations.begin_after(until);
+    }
+
+    /// Takes in a slice of the first pass, all that was created before `to` and not in the slices before: as
+    /// [`take_baseline`](Self::take_baseline).
+    pub fn take_slice(&mut self, tasks: Vec<Task>, to: Timestamp, at: Timestamp) {
+        // What was created later may still appear; the polls that follow count it.
+        let settled = earlier(self.baseline, self.rules.overlap).min(to);
+        self.creations.count(tasks.iter().filter_map(|task| task.created).collect(), settled);
+        self.take_baseline(tasks, at);
+    }
+
     /// Takes in what the first pass read: each task once, as it stood at some instant since the baseline.
     pub fn take_baseline(&mut self, mut tasks: Vec<Task>, at: Timestamp) {
         sort_by_creation(&mut tasks);
@@ -180,6 +229,7 @@ impl Ledger {
         self.settle(&returned, time.last_answer);
         self.watermark = Some(self.watermark());
         self.move_watermark(&tasks, at);
+        self.count_creations(time.last_answer);
         self.forget(time.last_answer);
         self.kinds.expire(at);
         self.kinds.publish(self.rules.counter_hold, time.last_answer);
@@ -213,6 +263,7 @@ impl Ledger {
     /// Passes time over the tasks that can still change: those that the API did not return are missing, and
     /// unknown statuses become final.
     fn settle(&mut self, returned: &HashSet<&TaskId>, at: Timestamp) {
+        let mut settled = Vec::new();
         for (id, known) in &mut self.tasks {
             match known.state {
                 State::Open { missing } if !returned.contains(id) => {
@@ -221,17 +272,23 @@ impl Ledger {
                     if missing.is_gone(at) {
                         known.state = State::Vanished { at };
                         self.kinds.remove_open(known.cell);
+                        self.creations.remove(known.created);
                         self.vanished += 1;
                     }
                 }
-                State::Provisional { since, counts, .. } if known::is_settled(since, at) => {
+                State::Provisional { since, counts, granule } if known::is_settled(since, at) => {
                     known.state = State::Ended { seen: at };
                     if counts {
                         self.kinds.count_ended(known.cell);
                     }
+                    let mark = Mark { created: known.created, granule, has_no_end: false };
+                    settled.push((id.clone(), known.cell, mark));
                 }
                 _ => {}
             }
+        }
+        for (id, cell, mark) in settled {
+            self.pin(&id, cell, mark);
         }
     }
 
@@ -245,11 +302,20 @@ impl Ledger {
         self.watermark = self.watermark.max(newest.map(|newest| newest.min(at)));
     }
 
+    /// Counts the tasks that leave the overlap by their creation, before they are forgotten.
+    fn count_creations(&mut self, at: Timestamp) {
+        let listed = self.tasks.values().filter(|known| !matches!(known.state, State::Vanished { .. }));
+        let creations = listed.map(|known| known.created).collect();
+        self.creations.count(creations, self.listed_from());
+        self.creations.forget_before(earlier(at, self.lookback));
+    }
+
     fn forget(&mut self, at: Timestamp) {
         if self.watermark.is_none() {
             return;
         }
         let listed_from = self.listed_from();
+        self.unpin(at);
         self.tasks.retain(|_, known| !known.can_be_forgotten(&self.rules, listed_from, at));
         self.remembered_from = listed_from;
     }
@@ -261,6 +327,8 @@ impl Ledger {
             baseline: self.baseline,
             watermark: self.watermark(),
             vanished_total: self.vanished,
+            missed_total: self.missed,
+            drift: self.drift(),
             kinds: self.kinds.samples(),
         }
     }

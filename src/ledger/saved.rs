@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::counter::Counter;
+use super::audit::{Audit, Heals};
+use super::counter::{Counter, MOST};
+use super::creations::Creations;
+use super::heal::{Mark, Pinned};
 use super::kinds::Kinds;
 use super::known::{Known, State};
 use super::window::Granule;
@@ -28,6 +31,12 @@ pub struct SavedLedger {
     pub(super) kinds: Vec<SavedKind>,
     pub(super) tasks: Vec<SavedTask>,
     pub(super) suspects: Vec<TaskId>,
+    pub(super) lookback: Duration,
+    pub(super) creations: Creations,
+    pub(super) audit: Option<Audit>,
+    pub(super) heals: Option<Heals>,
+    pub(super) pinned: Vec<SavedPinned>,
+    pub(super) missed_total: u64,
 }
 
 /// The numbers of one kind, in the order in which kinds were first seen.
@@ -61,6 +70,15 @@ pub(super) struct SavedTask {
     state: State,
 }
 
+/// A pinned task: see [`super::heal`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct SavedPinned {
+    id: TaskId,
+    kind: u32,
+    status: Status,
+    mark: Mark,
+}
+
 /// What is wrong with a kept ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Contradiction {
@@ -85,6 +103,9 @@ impl Ledger {
         tasks.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         let mut suspects: Vec<_> = self.suspects.iter().cloned().collect();
         suspects.sort();
+        let mut pinned: Vec<_> =
+            self.pinned.iter().map(|(id, pinned)| self.saved_pinned(id, *pinned)).collect();
+        pinned.sort_by(|a, b| a.id.cmp(&b.id));
         SavedLedger {
             baseline: self.baseline,
             polled: self.polled,
@@ -95,6 +116,12 @@ impl Ledger {
             kinds: self.kinds.saved(),
             tasks,
             suspects,
+            lookback: self.lookback,
+            creations: self.creations.clone(),
+            audit: self.audit,
+            heals: self.heals,
+            pinned,
+            missed_total: self.missed,
         }
     }
 
@@ -103,12 +130,20 @@ impl Ledger {
         SavedTask { id: id.clone(), kind, status, created: known.created, state: known.state }
     }
 
+    fn saved_pinned(&self, id: &TaskId, Pinned { cell, mark }: Pinned) -> SavedPinned {
+        let (kind, status) = self.kinds.place_of(cell);
+        SavedPinned { id: id.clone(), kind, status, mark }
+    }
+
     /// The ledger that was kept, under rules that may have changed. Its counters are held where they were; a longer
     /// window than it was kept with has to be filled first, and until then the old one stays.
     ///
     /// # Errors
     /// When what was kept contradicts itself.
     pub fn restored(saved: SavedLedger, rules: Rules) -> Result<Self, Contradiction> {
+        if saved.vanished_total.max(saved.missed_total) > MOST {
+            return Err(Contradiction::Counts);
+        }
         let mut kinds = Kinds::restored(saved.kinds, saved.window.min(rules.window), &rules)?;
         let mut tasks = HashMap::with_capacity(saved.tasks.len());
         for task in saved.tasks {
@@ -121,6 +156,13 @@ impl Ledger {
                 return Err(Contradiction::Tasks);
             }
         }
+        let pinned = saved.pinned.into_iter().map(|SavedPinned { id, kind, status, mark }| {
+            let cell = kinds.restored_cell(kind, &status).ok_or(Contradiction::Tasks)?;
+            Ok((id, Pinned { cell, mark }))
+        });
+        let pinned = pinned.collect::<Result<_, _>>()?;
+        // A longer window has to be filled now, however lately another heal was.
+        let heals = saved.heals.filter(|_| rules.window <= saved.window);
         Ok(Self {
             rules,
             baseline: saved.baseline,
@@ -131,6 +173,12 @@ impl Ledger {
             suspects: HashSet::from_iter(saved.suspects),
             kinds,
             vanished: saved.vanished_total,
+            lookback: saved.lookback,
+            creations: saved.creations,
+            audit: saved.audit,
+            heals,
+            pinned,
+            missed: saved.missed_total,
         })
     }
 }

@@ -18,6 +18,10 @@ pub struct Snapshot {
     pub watermark: Timestamp,
     /// Open tasks that the API stopped returning, since the baseline.
     pub vanished_total: u64,
+    /// Tasks that the API listed too late to be counted, since the baseline.
+    pub missed_total: u64,
+    /// The ledger's own count of tasks minus the API's, as of the last audit; none before the first.
+    pub drift: Option<i64>,
     /// The numbers of every kind once seen, sorted by category and type.
     pub kinds: Vec<KindSample>,
 }
@@ -53,6 +57,7 @@ impl Snapshot {
     #[must_use]
     pub fn with_counters_of(mut self, earlier: Option<&Self>) -> Self {
         self.vanished_total = earlier.map_or(0, |earlier| earlier.vanished_total);
+        self.missed_total = earlier.map_or(0, |earlier| earlier.missed_total);
         for kind in &mut self.kinds {
             let before = earlier.and_then(|earlier| earlier.kind(&kind.category, &kind.task_type));
             kind.created_total = before.map_or(0, |before| before.created_total);

@@ -52,9 +52,23 @@ impl Window {
         Granule((ended.as_second().div_euclid(self.granule) + 1).saturating_mul(self.granule))
     }
 
+    /// Whether a granule has not left by `at`.
+    pub(super) fn has(self, granule: Granule, at: Timestamp) -> bool {
+        granule > self.left(at)
+    }
+
     /// This granule and those before have left.
     fn left(self, at: Timestamp) -> Granule {
         Granule(earlier(at, self.length).as_second())
+    }
+}
+
+// === impl Granule ===
+
+impl Granule {
+    /// The instant at which it ends.
+    pub(super) fn end(self) -> Timestamp {
+        Timestamp::from_second(self.0).unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -67,7 +81,7 @@ impl EndedCounts {
 
     /// Counts a task that ended in `granule`, unless it has left the window by `at`.
     pub(super) fn add(&mut self, window: Window, granule: Granule, at: Timestamp) {
-        if granule > window.left(at) {
+        if window.has(granule, at) {
             *self.granules.entry(granule).or_default() += 1;
             self.sum += 1;
         }

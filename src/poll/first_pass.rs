@@ -10,9 +10,12 @@
 //! that appear late can still enter, within an overlap of the baseline; whole polls list from there on.
 //! A slice is committed when it is whole, so that a pass which fails resumes where it was, with the same baseline.
 //! Nothing is published until a whole poll has followed, which reads again every task that was seen open.
+//!
+//! A heal ([`super::heal`]) is a first pass as well, on a ledger of its own.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use tracing::info;
 
@@ -24,7 +27,7 @@ use crate::api::{Error, Filter, TaskList};
 use crate::ledger::Ledger;
 use crate::state::Memory;
 use crate::tasks::{Task, TaskId};
-use crate::time::{Timestamp, earlier, elapsed};
+use crate::time::{Timestamp, elapsed};
 
 /// How often the open tasks are read at most: see the same number for listings that cannot be split.
 const OPEN_READINGS: u32 = 20;
@@ -52,13 +55,13 @@ pub(super) struct OpenReading {
 // === impl FirstPass ===
 
 impl FirstPass {
-    /// Reads the open tasks, and fixes the baseline.
+    /// Reads the open tasks, and fixes the baseline, of which `empty` makes the ledger.
     pub(super) async fn begin<L: TaskList>(
         reader: &mut Reader<'_, L>,
-        time: &mut ApiTime,
+        time: &ApiTime,
         options: &Options,
+        empty: impl FnOnce(Timestamp) -> Ledger,
     ) -> Result<Self, Error> {
-        *time = ApiTime::default();
         let mut open = Sightings::default();
         let mut ended = HashSet::new();
         let mut baseline = None;
@@ -74,9 +77,8 @@ impl FirstPass {
         let Some(baseline) = baseline else {
             return Err(api_time::unknown());
         };
-        time.resolve(reader.answers());
-        let read_from = earlier(baseline, options.lookback);
-        let mut ledger = Ledger::new(options.rules.clone(), baseline, read_from);
+        let mut ledger = empty(baseline);
+        let read_from = ledger.read_from();
         // As they were when they were open: whole polls see them end, and count them.
         let open = open.into_tasks().into_iter().filter(|task| !task.has_ended()).collect();
         ledger.take_baseline(open, now(time, reader, baseline));
@@ -109,7 +111,10 @@ impl FirstPass {
         match reader.piece(Range { from, to: Some(to) }).await? {
             Piece::Whole(tasks) => {
                 let mut ledger = self.ledger.clone();
-                ledger.take_baseline(tasks, now(time, reader, ledger.baseline()));
+                if reader.take_skipped() {
+                    ledger.audit_after(to);
+                }
+                ledger.take_slice(tasks, to, now(time, reader, ledger.baseline()));
                 self.ledger = ledger;
                 self.slices.pop();
             }
@@ -123,10 +128,11 @@ impl FirstPass {
     }
 
     /// How much of the lookback has been read, from 0 to 1.
-    pub(super) fn progress(&self, options: &Options) -> f64 {
+    pub(super) fn progress(&self) -> f64 {
         let Some((from, _)) = self.slices.last() else { return 1.0 };
-        let done = options.lookback.saturating_sub(elapsed(*from, self.ledger.baseline()));
-        done.as_secs_f64() / options.lookback.as_secs_f64()
+        let read_from = self.ledger.read_from();
+        let whole = elapsed(read_from, self.ledger.baseline()).max(Duration::from_secs(1));
+        elapsed(read_from, *from).as_secs_f64() / whole.as_secs_f64()
     }
 }
 

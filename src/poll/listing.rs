@@ -96,6 +96,7 @@ impl<L: TaskList> Reader<'_, L> {
             if piece.can_be_split() { (READINGS, self.most_rows()) } else { (READINGS_UNSPLIT, u64::MAX) };
         let rows = self.rows(&filter, readings, most).await?;
         if rows.is_whole() {
+            self.note_skipped(rows.has_skipped());
             let tasks = rows.sightings.into_tasks();
             return Ok(Piece::Whole(tasks.into_iter().filter(|task| piece.has(task)).collect()));
         }
@@ -179,6 +180,10 @@ impl Rows {
     fn distinct(&self) -> u64 {
         let without_status = self.without_status.iter().filter(|id| !self.sightings.contains(id)).count();
         (self.sightings.len() + without_status) as u64 + self.without_id
+    }
+
+    fn has_skipped(&self) -> bool {
+        self.without_id > 0 || !self.without_status.is_empty()
     }
 
     fn newest(&self) -> Option<Timestamp> {

@@ -44,12 +44,14 @@
 
 mod api_time;
 mod first_pass;
+mod heal;
 mod listing;
 mod reader;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -58,10 +60,11 @@ use tracing::{debug, warn};
 
 use api_time::ApiTime;
 use first_pass::FirstPass;
+use heal::Heal;
 use listing::Range;
 use reader::{Reader, Sightings};
 
-use crate::api::{Error, TaskList};
+use crate::api::{Error, Filter, TaskList};
 use crate::ledger::{Ledger, Rules, Snapshot};
 use crate::state::{self, Memory, Restored, Storage, Written};
 use crate::tasks::TaskId;
@@ -81,6 +84,8 @@ pub struct Options {
     pub most_rows: u64,
     /// How far back in creation the first pass reads.
     pub lookback: Duration,
+    /// How often the API's own count is compared with what is known; zero: never.
+    pub audit_interval: Duration,
     /// What the numbers depend on.
     pub rules: Rules,
 }
@@ -93,6 +98,7 @@ pub struct Poller<L, S> {
     options: Options,
     time: ApiTime,
     stage: Stage,
+    heal: Heal,
     /// The numbers that were kept last.
     kept: Option<Snapshot>,
     progress: Arc<Progress>,
@@ -128,7 +134,7 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
     /// A poller that knows nothing yet: its first poll begins with a first pass.
     pub fn new(list: L, storage: S, options: Options) -> Self {
         let (time, stage) = (ApiTime::default(), Stage::Cold);
-        Self { list, storage, options, time, stage, kept: None, progress: Arc::default() }
+        Self { list, storage, options, time, stage, heal: Heal::Idle, kept: None, progress: Arc::default() }
     }
 
     /// A poller that goes on where another process stopped.
@@ -144,6 +150,25 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
             Some(slices) => Stage::FirstPass(Box::new(FirstPass::resumed(ledger, slices))),
         };
         poller
+    }
+
+    /// Polls another list, or in another way, from now on. What is known stays, so that the list has to be of the same
+    /// tasks.
+    pub fn reconfigure(&mut self, list: L, options: Options) {
+        let is_larger = |ledger: &Ledger| options.rules.window > ledger.window();
+        match &mut self.stage {
+            Stage::Cold => {}
+            // Nothing of it was published: beginning again is always right.
+            Stage::FirstPass(pass) if is_larger(&pass.ledger) => self.stage = Stage::Cold,
+            Stage::FirstPass(pass) => pass.ledger.set_rules(options.rules.clone()),
+            Stage::Following(ledger) => ledger.set_rules(options.rules.clone()),
+        }
+        if options.rules != self.options.rules {
+            self.heal = Heal::Idle;
+            self.progress.clear();
+        }
+        self.list = list;
+        self.options = options;
     }
 
     /// How far the first pass is.
@@ -168,7 +193,7 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
     pub async fn poll(&mut self) -> Result<Report, Error> {
         self.finish_first_pass().await?;
         let result = self.follow().await;
-        if result.is_ok() {
+        if result.is_ok() && matches!(self.heal, Heal::Idle) {
             self.progress.clear();
         }
         result
@@ -178,12 +203,16 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
         let mut reader = Reader::new(&self.list, &self.options);
         if matches!(self.stage, Stage::Cold) {
             self.progress.set(0.0);
-            let pass = FirstPass::begin(&mut reader, &mut self.time, &self.options).await?;
+            self.time = ApiTime::default();
+            let (rules, lookback) = (self.options.rules.clone(), self.options.lookback);
+            let empty = |baseline| Ledger::new(rules, baseline, earlier(baseline, lookback));
+            let pass = FirstPass::begin(&mut reader, &self.time, &self.options, empty).await?;
+            self.time.resolve(reader.answers());
             self.stage = Stage::FirstPass(Box::new(pass));
         }
         let Stage::FirstPass(pass) = &mut self.stage else { return Ok(()) };
         loop {
-            self.progress.set(pass.progress(&self.options));
+            self.progress.set(pass.progress());
             // Nothing of a first pass is published, so that a failure costs time at most.
             if let Err(error) = self.storage.save(pass.memory()).await {
                 debug!(%error, "a restart would begin the first pass again");
@@ -202,18 +231,34 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
             Stage::FirstPass(pass) => &pass.ledger,
             Stage::Cold => unreachable!("a poll follows a first pass"),
         };
+        let fresh = self.heal.waiting();
         let mut reader = Reader::new(&self.list, &self.options);
         let mut rows = Sightings::default();
         let now = reader.open_with_time(&mut rows, &self.time).await?;
-        let from = new_from(ledger, now);
+        let both = || [ledger].into_iter().chain(fresh);
+        let from = both().map(Ledger::listed_from).min().map_or(now, |from| from.max(earlier(now, OLDEST)));
         reader.created(Range { from, to: None }, &mut rows).await?;
-        let left: Vec<TaskId> = ledger.followed().filter(|id| !rows.contains(id)).cloned().collect();
+        let has_skipped = reader.take_skipped();
+        let followed: HashSet<&TaskId> = both().flat_map(Ledger::followed).collect();
+        let left = followed.into_iter().filter(|id| !rows.contains(id)).cloned().collect();
         reader.look_up(left, self.options.id_batch_size, &mut rows).await?;
 
         let time = self.time.resolve(reader.answers()).ok_or_else(api_time::unknown)?;
-        let mut ledger = ledger.clone();
-        let snapshot = ledger.commit(rows.into_tasks(), time);
+        let (mut ledger, rows) = (Ledger::clone(ledger), rows.into_tasks());
+        let fresh = fresh.cloned().map(|mut fresh| {
+            fresh.commit(rows.clone(), time);
+            fresh
+        });
+        note_absence(&mut ledger, now);
+        if has_skipped {
+            ledger.audit_after(time.last_answer);
+        }
+        let mut snapshot = ledger.commit(rows, time);
+        let heal = self.heal.next(&mut ledger, fresh);
+        audit(&mut reader, &mut ledger, self.options.audit_interval, time.last_answer).await;
+        snapshot = ledger.snapshot().unwrap_or(snapshot);
         let state = self.storage.save(Memory { ledger: ledger.saved(), first_pass: None }).await;
+        self.heal = heal.unwrap_or(std::mem::take(&mut self.heal)).wanted_by(&ledger);
         self.stage = Stage::Following(Box::new(ledger));
         Ok(self.report(snapshot, state))
     }
@@ -227,9 +272,8 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
     }
 }
 
-/// The earliest creation that a poll has to list. On an account that was quiet for longer than the API looks back,
-/// nothing older can be new; after an absence as long, what happened in it is lost.
-fn new_from(ledger: &Ledger, now: Timestamp) -> Timestamp {
+/// After an absence that is longer than the API looks back, what happened in it is lost.
+fn note_absence(ledger: &mut Ledger, now: Timestamp) {
     let (oldest, latest) = (earlier(now, OLDEST), ledger.latest());
     if latest < oldest {
         warn!(
@@ -238,8 +282,26 @@ fn new_from(ledger: &Ledger, now: Timestamp) -> Timestamp {
             "the last poll is longer ago than the API looks back: tasks that were created and ended between the two are \
              in no number"
         );
+        ledger.audit_after(oldest);
     }
-    ledger.listed_from().max(oldest)
+}
+
+/// Compares the API's count with the ledger's, if it is time. The poll does not need it: if it fails, the next one tries
+/// again.
+async fn audit<L: TaskList>(
+    reader: &mut Reader<'_, L>,
+    ledger: &mut Ledger,
+    interval: Duration,
+    now: Timestamp,
+) {
+    if interval.is_zero() {
+        return;
+    }
+    let Some(range) = ledger.audit_due(interval, now) else { return };
+    match reader.total(&Filter::Created { from: range.from, to: Some(range.to) }).await {
+        Ok(total) => ledger.audited(range, total, now),
+        Err(error) => debug!(%error, "the audit is put off to the next poll"),
+    }
 }
 
 // === impl Progress ===

@@ -32,6 +32,8 @@ pub(super) struct Reader<'a, L> {
     most_rows: u64,
     limit: u32,
     answers: Answers,
+    /// Whether a listing by creation had rows that are no tasks.
+    has_skipped: bool,
 }
 
 /// The rows read in a poll: of each task the latest, but once it ended it stays ended.
@@ -52,7 +54,7 @@ struct Repeats {
 impl<'a, L: TaskList> Reader<'a, L> {
     pub(super) fn new(list: &'a L, options: &Options) -> Self {
         let Options { page_size, most_rows, .. } = *options;
-        Self { list, page_size, most_rows, limit: page_size, answers: Answers::default() }
+        Self { list, page_size, most_rows, limit: page_size, answers: Answers::default(), has_skipped: false }
     }
 
     /// The number of rows beyond which a listing is split.
@@ -68,6 +70,23 @@ impl<'a, L: TaskList> Reader<'a, L> {
     /// The largest page that the API gives, as far as is known.
     pub(super) fn limit(&self) -> u32 {
         self.limit
+    }
+
+    /// Whether a listing by creation had rows that are no tasks, since this was last asked.
+    pub(super) fn take_skipped(&mut self) -> bool {
+        std::mem::take(&mut self.has_skipped)
+    }
+
+    /// Notes that a listing by creation had rows that are no tasks.
+    pub(super) fn note_skipped(&mut self, has_skipped: bool) {
+        self.has_skipped |= has_skipped;
+    }
+
+    /// How many rows a listing has.
+    pub(super) async fn total(&mut self, filter: &Filter) -> Result<u64, Error> {
+        let page = self.list.page(filter, 1, 1).await?;
+        self.answers.note(page.date, page.received);
+        Ok(page.total)
     }
 
     /// Reads page after page and gives each to `take`, until it breaks or there are no more.

@@ -47,6 +47,7 @@ fn options() -> Options {
         id_batch_size: 50,
         most_rows: 5_000,
         lookback: Duration::from_hours(24),
+        audit_interval: Duration::ZERO,
         rules: Rules {
             window: Duration::from_hours(24),
             overlap: Duration::from_mins(10),

@@ -13,6 +13,7 @@ mod layers;
 mod limits;
 mod log;
 mod poll;
+mod state;
 mod table;
 mod values;
 mod web;
@@ -29,6 +30,7 @@ pub use error::Error;
 pub use limits::Limits;
 pub use log::{Log, LogFormat, LogLevel};
 pub use poll::Poll;
+pub use state::State;
 pub use web::Web;
 
 use account::Context;
@@ -45,6 +47,8 @@ pub struct Settings {
     pub log: Log,
     /// How the API is polled.
     pub poll: Poll,
+    /// Where the numbers are kept over restarts.
+    pub state: State,
     /// What keeps one account from using up memory, or Prometheus.
     pub limits: Limits,
     /// What is polled: at least one account, in the order of the file.
@@ -94,6 +98,7 @@ fn read(flags: &Flags, environment: &Environment, problems: &mut Problems) -> Se
     let web = Web::read(Table::top("web", root.remove("web"), &shown, problems));
     let log = Log::read(Table::top("log", root.remove("log"), &shown, problems));
     let poll = Poll::read(Table::top("poll", root.remove("poll"), &shown, problems));
+    let state = State::read(Table::top("state", root.remove("state"), &shown, problems), file);
     let limits = Limits::read(Table::top("limits", root.remove("limits"), &shown, problems));
     let context = Context { environment, poll: &poll, file };
     let accounts = match root.remove("accounts") {
@@ -104,7 +109,7 @@ fn read(flags: &Flags, environment: &Environment, problems: &mut Problems) -> Se
     for (name, value) in root {
         problems.unknown_value(&shown, &name, &name, &value);
     }
-    Settings { web, log, poll, limits, accounts }
+    Settings { web, log, poll, state, limits, accounts }
 }
 
 fn is_empty_list(value: &Value) -> bool {

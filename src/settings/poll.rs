@@ -18,6 +18,8 @@ pub struct Poll {
     pub overlap: Duration,
     /// For how long a new or restored counter stands still, so that `increase()` sees where it starts.
     pub counter_hold: Duration,
+    /// How often the API's own count of tasks is compared with the exporter's; zero: never.
+    pub audit_interval: Duration,
     /// How many tasks are asked for at once, where an account has no page size of its own.
     pub page_size: u32,
     /// How many tasks are looked up by id in one request.
@@ -51,6 +53,7 @@ impl Poll {
             lookback: table.or("lookback", days(7), duration(minutes(1)..=days(180))),
             overlap: table.or("overlap", minutes(10), duration(minutes(1)..=days(1))),
             counter_hold: table.or("counter_hold", minutes(2), duration(seconds(0)..=days(1))),
+            audit_interval: table.or("audit_interval", minutes(15), duration(seconds(0)..=days(1))),
             page_size: pace.page_size,
             id_batch_size: table.or("id_batch_size", 50, whole(1..=1_000)),
             requests_per_second: pace.requests_per_second,

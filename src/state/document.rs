@@ -7,7 +7,7 @@ use std::fmt::{self, Write};
 
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Memory;
 use crate::ledger::SavedLedger;
@@ -15,16 +15,19 @@ use crate::time::Timestamp;
 
 /// The version of the format that is written. A change of what a field means, or a new field that must be there,
 /// makes a new one, and a step in [`MIGRATIONS`].
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// How a document of each older version becomes one of the next, from version 1 on.
-const MIGRATIONS: [fn(&mut Value); 0] = [];
+const MIGRATIONS: [fn(&mut Value); 1] = [add_audit];
 
 /// What stands before the digest.
 const HEAD: &[u8] = b"{\"sha256\":\"";
 
 /// What stands after it.
 const NECK: &[u8] = b"\",\n";
+
+/// The default lookback, in seconds.
+const WEEK: u64 = 7 * 24 * 3600;
 
 /// The length of the digest, in hexadecimal digits.
 const DIGITS: usize = 64;
@@ -101,6 +104,20 @@ pub fn decode(text: &[u8], identity: &Identity) -> Result<(Memory, Timestamp), F
         return Err(Fault::Foreign(account.to_string()));
     }
     Ok((Memory { ledger, first_pass }, written))
+}
+
+/// Version 1 had no audit: what was created before it is in no audited range, and no task is pinned.
+fn add_audit(document: &mut Value) {
+    let ledger = &mut document["ledger"];
+    let latest = match &ledger["polled"]["last_answer"] {
+        Value::Null => ledger["baseline"].clone(),
+        polled => polled.clone(),
+    };
+    let counted_to = ledger["remembered_from"].clone();
+    ledger["creations"] = json!({ "counted_to": counted_to, "newest": latest, "segments": [] });
+    ledger["lookback"] = json!({ "secs": WEEK, "nanos": 0 });
+    ledger["pinned"] = json!([]);
+    ledger["missed_total"] = json!(0);
 }
 
 /// What follows the first line, if that has its digest.

@@ -105,7 +105,7 @@ fn what_is_written_is_read_back() {
 fn a_state_file_is_json_that_a_person_can_check() {
     let text = text();
     let json: serde_json::Value = serde_json::from_slice(&text).expect("it must be JSON");
-    assert_eq!(json["version"], 1);
+    assert_eq!(json["version"], 2);
     let folder = tempfile::tempdir().expect("a folder must be had");
     let file = folder.path().join("prod.json");
     fs::write(&file, &text).expect("the file must be written");
@@ -138,12 +138,24 @@ fn no_torn_file_is_believed() {
 
 #[test]
 fn a_newer_version_and_another_account_are_told_apart() {
-    let newer = with_body(|body| body.replacen("\"version\":1,", "\"version\":2,\"more\":0,", 1));
-    assert_eq!(decode(&newer, &identity()), Err(Fault::Newer(2)));
+    let newer = with_body(|body| body.replacen("\"version\":2,", "\"version\":3,\"more\":0,", 1));
+    assert_eq!(decode(&newer, &identity()), Err(Fault::Newer(3)));
     let unit = Identity { organizational_unit: Some("u".to_owned()), ..identity() };
     assert!(matches!(decode(&text(), &unit), Err(Fault::Foreign(_))));
     let api = Identity { base_url: "https://another.example/".to_owned(), ..identity() };
     assert!(matches!(decode(&text(), &api), Err(Fault::Foreign(_))));
+}
+
+#[test]
+fn a_file_of_the_first_version_is_read() {
+    let (memory, written) = decode(include_bytes!("version-1.json"), &identity()).expect("it must be read");
+    assert_eq!(written, second(0));
+    let restored = Ledger::restored(memory.ledger, rules()).expect("it must be restored");
+    let expected = ledger().snapshot().expect("a poll must have been committed");
+    let snapshot = restored.snapshot().expect("a poll must have been committed");
+    assert_eq!(snapshot, expected);
+    assert_eq!(restored.drift(), None);
+    assert!(!restored.needs_heal());
 }
 
 #[test]

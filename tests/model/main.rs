@@ -51,6 +51,7 @@ impl Run {
             id_batch_size: 7,
             most_rows: setup.most_rows,
             lookback: milliseconds(setup.lookback),
+            audit_interval: Duration::from_mins(15),
             rules: Rules {
                 window: milliseconds(setup.window),
                 overlap: milliseconds(setup.overlap),
@@ -93,6 +94,7 @@ impl Run {
     fn check(&self, snapshot: &Snapshot, instants: Instants) -> Result<(), TestCaseError> {
         // Two answers in a row whose wrong dates agree: nothing tells that the clock is not so.
         prop_assume!((DAY_ZERO - SECOND..=instants.first_published).contains(&instants.baseline));
+        prop_assert_eq!(snapshot.drift.unwrap_or(0), 0, "the audit sees what is not there");
         let expected = truth(&self.api.world, self.setup, instants);
         let before = self.last.as_ref().map(published).unwrap_or_default();
         let now = published(snapshot);

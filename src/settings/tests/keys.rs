@@ -14,7 +14,7 @@ fn an_unknown_key_is_told_what_may_have_been_meant() {
             ("name = 'prod'", "name: no such key; did you mean accounts.name?"),
             (
                 "frobnicate = 1",
-                "frobnicate: no such key; poll has counter_hold, id_batch_size, interval, lookback, overlap, \
+                "frobnicate: no such key; poll has audit_interval, counter_hold, id_batch_size, interval, lookback, overlap, \
                  page_size, request_timeout, requests_per_second, window",
             ),
         ],
@@ -37,15 +37,19 @@ fn an_unknown_table_is_told_once() {
     for (text, expected) in [
         ("[pol]\ninterval = '60s'\nwindow = '1d'", "pol: no such key; did you mean poll?"),
         ("[pol]", "pol: no such key; did you mean poll?"),
-        ("[state]\ndirectory = '/x'", "state: no such key; there are accounts, limits, log, poll, web"),
+        ("[stat]\ndirectory = '/x'", "stat: no such key; did you mean state?"),
+        (
+            "[frobnicate]\ndirectory = '/x'",
+            "frobnicate: no such key; there are accounts, limits, log, poll, state, web",
+        ),
         (
             "[poll.more]\nx = 1",
-            "poll.more: no such key; poll has counter_hold, id_batch_size, interval, lookback, \
+            "poll.more: no such key; poll has audit_interval, counter_hold, id_batch_size, interval, lookback, \
           overlap, page_size, request_timeout, requests_per_second, window",
         ),
         (
             "[poll.more]",
-            "poll.more: no such key; poll has counter_hold, id_batch_size, interval, lookback, \
+            "poll.more: no such key; poll has audit_interval, counter_hold, id_batch_size, interval, lookback, \
           overlap, page_size, request_timeout, requests_per_second, window",
         ),
     ] {
@@ -137,7 +141,7 @@ fn a_key_that_may_be_a_token_is_not_shown() {
     assert_eq!(
         given.problems(),
         "clumio.toml: this value (not shown: it looks like a token): no such key; \
-         there are accounts, limits, log, poll, web"
+         there are accounts, limits, log, poll, state, web"
     );
 }
 

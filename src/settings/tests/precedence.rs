@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Flags, Limits, Log, LogFormat, LogLevel, Poll, Web};
+use super::super::{Flags, Limits, Log, LogFormat, LogLevel, Poll, State, Web};
 use super::with_account;
 
 #[test]
@@ -22,12 +22,14 @@ fn the_defaults_are_those_that_the_product_promises() {
             lookback: seconds(7 * 24 * 3600),
             overlap: seconds(600),
             counter_hold: seconds(120),
+            audit_interval: seconds(900),
             page_size: 100,
             id_batch_size: 50,
             requests_per_second: 5.0,
             request_timeout: seconds(30),
         }
     );
+    assert_eq!(settings.state, State { directory: None });
     assert_eq!(
         settings.limits,
         Limits { max_categories: 20, max_kinds: 200, max_response_bytes: 4 * 1024 * 1024 }

@@ -12,8 +12,8 @@ use super::{file, no_variables};
 
 const SAMPLE: &str = "clumio-exporter.toml";
 
-/// The keys of an account that have no default, so that the sample shows only an example.
-const EXAMPLES: [&str; 3] = ["token_env", "organizational_unit", "ca_file"];
+/// The keys that have no default, so that the sample shows only an example.
+const EXAMPLES: [&str; 4] = ["token_env", "organizational_unit", "ca_file", "directory"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")

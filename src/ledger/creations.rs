@@ -1,0 +1,214 @@
+//! How many tasks were created when: what an audit compares with the API's own count.
+//!
+//! Ids are forgotten after the overlap, so tasks are counted as they leave it. They are counted between *edges*:
+//! instants from which every known creation is two seconds away, so that each task is on the same side of an edge however
+//! the API rounds. Memory is one number for each hour that is audited, however many tasks there are.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::{Timestamp, earlier, elapsed, later};
+
+/// How far an edge is from any known creation: more than rounding to whole seconds, on both sides, moves it.
+const CLEAR: Duration = Duration::from_secs(2);
+
+/// The least distance between two edges.
+const APART: Duration = Duration::from_hours(1);
+
+/// A closed range of creation and the number of known tasks in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// The range begins here, in a whole second.
+    pub from: Timestamp,
+    /// It ends here, in a whole second.
+    pub to: Timestamp,
+    /// How many tasks are known that were created in it.
+    pub tasks: u64,
+}
+
+/// The counts by creation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Creations {
+    /// All tasks created before this instant are counted; those created later are remembered.
+    counted_to: Timestamp,
+    /// The newest creation that was counted, or before which there may be tasks that were not.
+    newest: Timestamp,
+    /// The oldest first; each ends where the next begins, the last one with the newest creation.
+    segments: VecDeque<Segment>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Segment {
+    from: Timestamp,
+    tasks: u64,
+}
+
+// === impl Creations ===
+
+impl Creations {
+    /// Nothing is counted, and what was created before `from` never will be.
+    pub(super) fn new(from: Timestamp) -> Self {
+        Self { counted_to: from, newest: from, segments: VecDeque::new() }
+    }
+
+    /// Counts all tasks created not yet counted until `to`, by their creations.
+    pub(super) fn count(&mut self, mut creations: Vec<Timestamp>, to: Timestamp) {
+        let uncounted = self.counted_to..to;
+        creations.retain(|creation| uncounted.contains(creation));
+        creations.sort_unstable();
+        for creation in creations {
+            self.mark_edge(whole_second(earlier(creation, CLEAR)), APART);
+            if let Some(last) = self.segments.back_mut() {
+                last.tasks = last.tasks.saturating_add(1);
+            }
+            self.newest = self.newest.max(creation);
+        }
+        self.counted_to = self.counted_to.max(to);
+    }
+
+    /// Counts a task that was met, if its time had been counted already.
+    pub(super) fn add(&mut self, creation: Timestamp) {
+        if creation >= self.counted_to {
+            return;
+        }
+        self.clear_edges_near(creation);
+        if let Some(segment) = self.segment_of(creation) {
+            segment.tasks = segment.tasks.saturating_add(1);
+        }
+        self.newest = self.newest.max(creation);
+    }
+
+    /// Takes back a task that the API does not list any more, if it was counted.
+    pub(super) fn remove(&mut self, creation: Timestamp) {
+        if creation < self.counted_to
+            && let Some(segment) = self.segment_of(creation)
+        {
+            segment.tasks = segment.tasks.saturating_sub(1);
+        }
+    }
+
+    /// Begins anew after `at`: before it there are rows that nothing can count.
+    pub(super) fn begin_after(&mut self, at: Timestamp) {
+        self.segments.clear();
+        self.newest = self.newest.max(at);
+    }
+
+    /// Stops to count what was created before `oldest`.
+    pub(super) fn forget_before(&mut self, oldest: Timestamp) {
+        while self.segments.get(1).is_some_and(|second| second.from <= oldest) {
+            self.segments.pop_front();
+        }
+    }
+
+    /// The longest range of which every task is counted; none if there is no such range.
+    pub(super) fn counted(&self) -> Option<Counted> {
+        let mut until_now = self.clone();
+        until_now.mark_edge(whole_second(earlier(self.counted_to, CLEAR)), Duration::from_secs(1));
+        let (first, last) = (until_now.segments.front()?, until_now.segments.back()?);
+        let whole = until_now.segments.iter().rev().skip(1);
+        let tasks = whole.fold(0_u64, |sum, segment| sum.saturating_add(segment.tasks));
+        (first.from < last.from).then_some(Counted { from: first.from, to: last.from, tasks })
+    }
+
+    /// Begins a segment at `edge`, if that is clear of the newest creation and far enough from the edge before it.
+    fn mark_edge(&mut self, edge: Timestamp, apart: Duration) {
+        let is_apart = self.segments.back().is_none_or(|last| edge >= later(last.from, apart));
+        if is_apart && edge >= later(self.newest, CLEAR) {
+            self.segments.push_back(Segment { from: edge, tasks: 0 });
+        }
+    }
+
+    fn segment_of(&mut self, creation: Timestamp) -> Option<&mut Segment> {
+        self.segments.iter_mut().rev().find(|segment| segment.from <= creation)
+    }
+
+    /// Takes away the edges to which `creation` is too close.
+    fn clear_edges_near(&mut self, creation: Timestamp) {
+        while let Some(place) = self.segments.iter().position(|segment| {
+            elapsed(segment.from, creation) < CLEAR && elapsed(creation, segment.from) < CLEAR
+        }) {
+            let tasks = self.segments.remove(place).map_or(0, |segment| segment.tasks);
+            // Without its first edge, what follows the next one is all that is counted.
+            if let Some(before) = place.checked_sub(1).and_then(|place| self.segments.get_mut(place)) {
+                before.tasks = before.tasks.saturating_add(tasks);
+            }
+        }
+    }
+}
+
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_millisecond().div_euclid(1_000)).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: i64 = 3_600;
+
+    fn second(at: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + at).expect("the second must be in range")
+    }
+
+    fn seconds(at: impl IntoIterator<Item = i64>) -> Vec<Timestamp> {
+        at.into_iter().map(second).collect()
+    }
+
+    fn counted(creations: &Creations) -> Option<(i64, i64, u64)> {
+        let relative = |at: Timestamp| at.as_second() - 1_800_000_000;
+        creations.counted().map(|range| (relative(range.from), relative(range.to), range.tasks))
+    }
+
+    #[test]
+    fn a_range_begins_and_ends_two_seconds_from_every_creation() {
+        let mut creations = Creations::new(second(0));
+        creations.count(seconds([1, 100, 101]), second(200));
+        assert_eq!(counted(&creations), Some((98, 198, 2)), "nothing is known of what was created before 0");
+        creations.count(seconds([200, 200]), second(201));
+        assert_eq!(counted(&creations), None, "the newest is too close");
+        creations.count(seconds([]), second(300));
+        assert_eq!(counted(&creations), Some((98, 298, 4)));
+    }
+
+    #[test]
+    fn on_a_busy_account_a_range_ends_where_there_was_room() {
+        let mut creations = Creations::new(second(0));
+        creations.count(seconds((10..HOUR).chain(HOUR + 10..2 * HOUR)), second(2 * HOUR));
+        assert_eq!(counted(&creations), Some((8, HOUR + 8, 3_590)));
+    }
+
+    #[test]
+    fn a_task_met_late_is_counted_and_takes_away_an_edge_that_it_is_close_to() {
+        let mut creations = Creations::new(second(0));
+        creations.count(seconds([10, 2 * HOUR, 4 * HOUR]), second(5 * HOUR));
+        assert_eq!(counted(&creations), Some((8, 5 * HOUR - 2, 3)));
+        creations.add(second(HOUR));
+        creations.add(second(2 * HOUR - 3));
+        assert_eq!(counted(&creations), Some((8, 5 * HOUR - 2, 5)));
+        creations.add(second(7));
+        assert_eq!(counted(&creations), Some((4 * HOUR - 2, 5 * HOUR - 2, 1)), "the first edge is gone");
+        creations.remove(second(4 * HOUR));
+        assert_eq!(counted(&creations), Some((4 * HOUR - 2, 5 * HOUR - 2, 0)));
+    }
+
+    #[test]
+    fn rows_that_cannot_be_counted_are_in_no_range() {
+        let mut creations = Creations::new(second(0));
+        creations.count(seconds([10]), second(100));
+        creations.begin_after(second(500));
+        creations.count(seconds([101, 400]), second(501));
+        assert_eq!(counted(&creations), None);
+        creations.count(seconds([600]), second(700));
+        assert_eq!(counted(&creations), Some((598, 698, 1)));
+    }
+
+    #[test]
+    fn what_is_too_old_is_no_longer_counted() {
+        let mut creations = Creations::new(second(0));
+        creations.count(seconds([10, 2 * HOUR, 4 * HOUR]), second(5 * HOUR));
+        creations.forget_before(second(3 * HOUR));
+        assert_eq!(counted(&creations), Some((2 * HOUR - 2, 5 * HOUR - 2, 2)));
+    }
+}

@@ -1,0 +1,177 @@
+//! The heal: the gauges of a ledger that has read everything anew, with the counters of the one that counted all along.
+//!
+//! While a first pass runs beside the polls, on a ledger of its own, the old one goes on. When it has read everything,
+//! one poll is committed to both, so that they speak of the same instant, and the old one takes over the gauges. It does
+//! so upward only, task by task:
+//!
+//! - A task that both know stays as it is: both read it in this poll.
+//! - A task that only the fresh one knows was missed. It is followed from now on, and in no counter for its past.
+//! - A task that only the old one knows is out of a fresh pass' reach: it was created before everything that the pass
+//!   read. It stays, if it is open; if it has ended and is still in the window, it is *pinned* ([`Pinned`]).
+//!
+//! Where the two disagree in any other way (an answer from a replica that lags is in one of them, or the API shows
+//! fewer tasks), nothing is taken over, and a later poll tries again.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::audit::Heals;
+use super::kinds::{Cell, Cells};
+use super::known::{Known, State};
+use super::window::Granule;
+use super::{Ledger, Rules};
+use crate::tasks::TaskId;
+use crate::time::{Timestamp, earlier};
+
+/// An ended task in the window that a fresh pass would not find where it is counted: it ran so long that it
+/// was created before everything that the pass reads, or nobody but this ledger knows when it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pinned {
+    pub(super) cell: Cell,
+    pub(super) mark: Mark,
+}
+
+/// Where a pinned task is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mark {
+    pub(super) created: Timestamp,
+    pub(super) granule: Granule,
+    /// Whether the API does not say when it ended.
+    pub(super) has_no_end: bool,
+}
+
+// === impl Ledger ===
+
+impl Ledger {
+    /// How far back in creation a heal reads with such a window: whatever ended in the window and ran for less than
+    /// another one is found again.
+    pub(super) fn reach(&self, window: Duration) -> Duration {
+        self.lookback.max(window * 2)
+    }
+
+    /// An empty ledger for a first pass beside this one, with the same places for kinds. It reads what was created from
+    /// [`Ledger::read_from`] on.
+    #[must_use]
+    pub fn fresh(&self, rules: &Rules, baseline: Timestamp) -> Self {
+        let read_from = earlier(baseline, self.reach(rules.window));
+        let kinds = self.kinds.emptied(rules.window);
+        Self { kinds, ..Self::new(rules.clone(), baseline, read_from) }
+    }
+
+    /// Pins a task that ended, if a heal would not find it where it is counted.
+    pub(super) fn pin(&mut self, id: &TaskId, cell: Cell, mark: Mark) {
+        let found_within = self.reach(self.window()).saturating_sub(self.window());
+        if mark.has_no_end || mark.created < earlier(mark.granule.end(), found_within) {
+            self.pinned.insert(id.clone(), Pinned { cell, mark });
+        }
+    }
+
+    /// Takes over the gauges of a ledger that has read everything anew and has just committed the same poll. Gives
+    /// whether it did: if not, the next poll may try again.
+    pub fn heal(&mut self, fresh: &Self) -> bool {
+        let healed = self.healed_by(fresh);
+        let is_healed = healed.is_some();
+        if let Some(healed) = healed {
+            *self = healed;
+        }
+        is_healed
+    }
+
+    fn healed_by(&self, fresh: &Self) -> Option<Self> {
+        let polled = self.polled?;
+        let mut healed = self.clone();
+        let cells = healed.kinds.take_gauges(&fresh.kinds)?;
+        for (id, known) in &self.tasks {
+            if !fresh.tasks.contains_key(id) {
+                healed.keep_gauge(known, polled.first_answer);
+            }
+        }
+        for (id, known) in &fresh.tasks {
+            let found = Known { cell: cells.of(known.cell), ..known.clone() };
+            let agreed = match self.tasks.get(id) {
+                Some(before) => healed.agree(before, &found)?,
+                None => found.in_no_counter(),
+            };
+            healed.tasks.insert(id.clone(), agreed);
+        }
+        healed.keep_pinned(fresh, &cells, polled.first_answer);
+        if !healed.kinds.has_no_fewer_than(&self.kinds) {
+            return None;
+        }
+        healed.suspects.extend(fresh.suspects.iter().cloned());
+        healed.suspects.retain(|id| !healed.tasks.contains_key(id));
+        healed.creations = fresh.creations.clone();
+        healed.missed += self.drift().map_or(0, |drift| drift.min(0).unsigned_abs());
+        healed.audit = None;
+        healed.heals = Some(Heals::again(self.heals, polled.last_answer));
+        Some(healed)
+    }
+
+    /// Counts a task that only this ledger knows on top of what the fresh one counts.
+    fn keep_gauge(&mut self, known: &Known, at: Timestamp) {
+        match known.state {
+            State::Open { .. } => self.kinds.add_open(known.cell),
+            State::Provisional { granule, .. } => self.kinds.restore_ended(known.cell, granule, at),
+            State::Vanished { .. } | State::Ended { .. } => {}
+        }
+    }
+
+    /// What is remembered of a task that both ledgers know, whose gauge is the fresh one's so far; none if they do not
+    /// agree on it.
+    fn agree(&mut self, before: &Known, found: &Known) -> Option<Known> {
+        match (before.state, found.state) {
+            // It was dropped here, and is about to be there.
+            (State::Vanished { .. }, State::Open { missing: Some(_) }) => {
+                self.kinds.remove_open(found.cell);
+                Some(before.clone())
+            }
+            (State::Open { .. }, State::Open { .. }) if before.cell == found.cell => Some(before.clone()),
+            (State::Ended { .. }, State::Ended { .. }) => Some(before.clone()),
+            (State::Provisional { since, counts, .. }, State::Provisional { granule, .. })
+                if before.cell == found.cell =>
+            {
+                Some(Known { state: State::Provisional { since, granule, counts }, ..before.clone() })
+            }
+            _ => None,
+        }
+    }
+
+    /// Counts the pinned tasks where they were, and no other way.
+    fn keep_pinned(&mut self, fresh: &Self, cells: &Cells, at: Timestamp) {
+        let read_from = fresh.read_from();
+        for (id, Pinned { cell, mark }) in self.pinned.clone() {
+            match fresh.pinned.get(&id) {
+                Some(found) => self.kinds.remove_ended(cells.of(found.cell), found.mark.granule),
+                None if mark.has_no_end || mark.created < read_from => {}
+                // The pass has read it, and counts it.
+                None => continue,
+            }
+            self.kinds.restore_ended(cell, mark.granule, at);
+        }
+        for (id, found) in &fresh.pinned {
+            let cell = cells.of(found.cell);
+            self.pinned.entry(id.clone()).or_insert(Pinned { cell, mark: found.mark });
+        }
+    }
+
+    /// Forgets the pinned tasks that have left the window.
+    pub(super) fn unpin(&mut self, at: Timestamp) {
+        let kinds = &self.kinds;
+        self.pinned.retain(|_, pinned| kinds.is_in_window(pinned.mark.granule, at));
+    }
+}
+
+// === impl Known ===
+
+impl Known {
+    /// The same, but in no counter when it ends for good: a heal counts what was missed elsewhere.
+    fn in_no_counter(self) -> Self {
+        match self.state {
+            State::Provisional { since, granule, .. } => {
+                Self { state: State::Provisional { since, granule, counts: false }, ..self }
+            }
+            _ => self,
+        }
+    }
+}
