@@ -1,5 +1,7 @@
 //! The ledger's rules, one scenario each. That they hold together is for the model test.
 
+mod heals;
+
 use super::*;
 use crate::tasks::{Label, Status};
 
@@ -14,17 +16,20 @@ struct Scenario {
     ledger: Ledger,
 }
 
+fn rules() -> Rules {
+    Rules {
+        window: Duration::from_hours(24),
+        overlap: Duration::from_mins(10),
+        counter_hold: Duration::ZERO,
+        max_categories: 20,
+        max_kinds: 200,
+    }
+}
+
 impl Scenario {
     /// An account whose first pass read these rows.
     fn new(baseline: &[Task]) -> Self {
-        let rules = Rules {
-            window: Duration::from_hours(24),
-            overlap: Duration::from_mins(10),
-            counter_hold: Duration::ZERO,
-            max_categories: 20,
-            max_kinds: 200,
-        };
-        let mut ledger = Ledger::new(rules, second(0), second(-168 * HOUR));
+        let mut ledger = Ledger::new(rules(), second(0), second(-168 * HOUR));
         ledger.take_baseline(baseline.to_vec(), second(0));
         let mut scenario = Self { ledger };
         // The first poll publishes every series at 0, so that the numbers of the next ones show.
@@ -37,17 +42,7 @@ impl Scenario {
     fn poll(&mut self, at: i64, rows: &[Task]) -> String {
         let time = PollTime { first_answer: second(at), last_answer: second(at), latest: second(at) };
         let snapshot = self.ledger.commit(rows.to_vec(), time);
-        let mut numbers = Vec::new();
-        for kind in &snapshot.kinds {
-            numbers.push(("created".to_owned(), kind.created_total));
-            for sample in &kind.statuses {
-                numbers.push((sample.status.as_str().to_owned(), sample.tasks));
-                numbers.push((format!("{} total", sample.status.as_str()), sample.ended_total.unwrap_or(0)));
-            }
-        }
-        numbers.push(("vanished".to_owned(), snapshot.vanished_total));
-        let shown = numbers.into_iter().filter(|(_, number)| *number > 0);
-        shown.map(|(name, number)| format!("{name}={number}")).collect::<Vec<_>>().join(" ")
+        numbers(&snapshot)
     }
 
     /// Those of the rows that the ledger follows.
@@ -55,6 +50,22 @@ impl Scenario {
         let followed: HashSet<&TaskId> = self.ledger.followed().collect();
         rows.iter().filter(|row| followed.contains(&row.id)).cloned().collect()
     }
+}
+
+/// The text of all numbers that are not 0.
+fn numbers(snapshot: &Snapshot) -> String {
+    let mut numbers = Vec::new();
+    for kind in &snapshot.kinds {
+        numbers.push(("created".to_owned(), kind.created_total));
+        for sample in &kind.statuses {
+            numbers.push((sample.status.as_str().to_owned(), sample.tasks));
+            numbers.push((format!("{} total", sample.status.as_str()), sample.ended_total.unwrap_or(0)));
+        }
+    }
+    numbers.push(("vanished".to_owned(), snapshot.vanished_total));
+    numbers.push(("missed".to_owned(), snapshot.missed_total));
+    let shown = numbers.into_iter().filter(|(_, number)| *number > 0);
+    shown.map(|(name, number)| format!("{name}={number}")).collect::<Vec<_>>().join(" ")
 }
 
 /// An instant, in seconds after the baseline.

@@ -1,0 +1,167 @@
+//! Heals: what a ledger takes over from one that has read everything anew.
+
+use super::*;
+
+/// How long before the baseline the first pass of every scenario reads.
+const WEEK: i64 = 168 * HOUR;
+
+fn time(at: i64) -> PollTime {
+    PollTime { first_answer: second(at), last_answer: second(at), latest: second(at) }
+}
+
+impl Scenario {
+    /// A poll at `at` that is committed to this ledger and to one whose pass began at `began` and read `history`; then a
+    /// heal. Gives the numbers after it, or none if nothing was taken over.
+    fn heal(
+        &mut self,
+        rules: &Rules,
+        began: i64,
+        history: &[Task],
+        at: i64,
+        rows: &[Task],
+    ) -> Option<String> {
+        let mut fresh = self.ledger.fresh(rules, second(began));
+        fresh.take_slice(history.to_vec(), second(began), second(began));
+        fresh.commit(rows.to_vec(), time(at));
+        self.ledger.commit(rows.to_vec(), time(at));
+        let is_healed = self.ledger.heal(&fresh);
+        is_healed.then(|| numbers(&self.ledger.snapshot().expect("a poll must have been committed")))
+    }
+
+    /// The API counts so many tasks in the range that is audited.
+    fn audit(&mut self, total: u64, at: i64) -> Option<i64> {
+        let range = self.ledger.audit_due(Duration::ZERO, second(at)).expect("there must be a range");
+        self.ledger.audited(range, total, second(at));
+        self.ledger.drift()
+    }
+}
+
+/// An account with tasks from a day before the baseline, which is audited.
+fn audited() -> (Scenario, Vec<Task>) {
+    let tasks: Vec<Task> =
+        (0..10).map(|n| ended(&format!("{n}"), "completed", (n - 24) * HOUR, (n - 23) * HOUR)).collect();
+    let mut ledger = Ledger::new(rules(), second(0), second(-WEEK));
+    ledger.take_slice(tasks.clone(), second(0), second(0));
+    let mut scenario = Scenario { ledger };
+    scenario.poll(0, &[]);
+    scenario.poll(HOUR, &[task("now", "queued", HOUR - 60)]);
+    (scenario, tasks)
+}
+
+#[test]
+fn an_audit_that_agrees_wants_no_heal() {
+    let (mut scenario, _) = audited();
+    assert_eq!(scenario.audit(10, HOUR), Some(0));
+    assert!(!scenario.ledger.needs_heal());
+}
+
+#[test]
+fn a_heal_is_wanted_when_the_api_has_more_twice() {
+    let (mut scenario, _) = audited();
+    assert_eq!(scenario.audit(11, HOUR), Some(-1));
+    assert!(!scenario.ledger.needs_heal(), "it may have been a lagging replica");
+    assert_eq!(scenario.audit(12, HOUR), Some(-2));
+    assert!(!scenario.ledger.needs_heal(), "another number");
+    assert_eq!(scenario.audit(12, HOUR), Some(-2));
+    assert!(scenario.ledger.needs_heal());
+}
+
+#[test]
+fn when_the_api_has_fewer_nothing_is_read_anew() {
+    let (mut scenario, _) = audited();
+    for _ in 0..3 {
+        assert_eq!(scenario.audit(4, HOUR), Some(6));
+        assert!(!scenario.ledger.needs_heal());
+    }
+}
+
+#[test]
+fn a_heal_finds_what_was_missed_and_counts_it_as_missed_only() {
+    let (mut scenario, mut tasks) = audited();
+    scenario.audit(12, HOUR);
+    scenario.audit(12, HOUR);
+    tasks.push(ended("late", "failed", -3 * HOUR, -2 * HOUR));
+    tasks.push(task("late and open", "in_progress", -3 * HOUR));
+    let now = task("now", "queued", HOUR - 60);
+    let rows = [now, task("late and open", "in_progress", -3 * HOUR)];
+    let before = scenario.poll(HOUR, &rows[..1]);
+    assert_eq!(before, "created=1 completed=10 queued=1");
+    let after = scenario.heal(&rules(), HOUR, &tasks, HOUR + 60, &rows).expect("it must be healed");
+    assert_eq!(after, "created=1 completed=9 failed=1 in_progress=1 queued=1 missed=2");
+    assert!(!scenario.ledger.needs_heal());
+    let rows = [rows[0].clone(), ended("late and open", "failed", -3 * HOUR, HOUR + 90)];
+    let after = scenario.poll(HOUR + 120, &rows);
+    assert_eq!(
+        after, "created=1 completed=9 failed=2 failed total=1 queued=1 missed=2",
+        "seen open, seen to end"
+    );
+}
+
+#[test]
+fn a_heal_keeps_what_a_first_pass_cannot_find() {
+    let seeding = task("seeding", "in_progress", -WEEK - 48 * HOUR);
+    let (mut scenario, tasks) = audited();
+    scenario.poll(HOUR, std::slice::from_ref(&seeding));
+    scenario.poll(HOUR + 1, std::slice::from_ref(&seeding));
+    scenario.poll(HOUR + 2, &[ended("seeding", "failed", -WEEK - 48 * HOUR, HOUR + 1)]);
+    let before = scenario.poll(3 * HOUR, &[]);
+    assert!(before.contains("failed=1 failed total=1"), "{before}");
+    let after = scenario.heal(&rules(), 2 * HOUR, &tasks, 3 * HOUR, &[]).expect("it must be healed");
+    assert_eq!(after, before);
+    let later = scenario.poll(27 * HOUR, &[]);
+    assert!(
+        later.contains("failed total=1") && !later.contains("failed=1"),
+        "it leaves with the window: {later}"
+    );
+}
+
+#[test]
+fn a_heal_keeps_an_open_task_that_is_not_listed() {
+    let (mut scenario, tasks) = audited();
+    let before = scenario.poll(HOUR + 60, &[]);
+    assert!(before.contains("queued=1"), "missing, not yet gone: {before}");
+    assert_eq!(scenario.heal(&rules(), HOUR, &tasks, HOUR + 120, &[]), Some(before));
+}
+
+#[test]
+fn a_heal_that_shows_fewer_tasks_replaces_nothing() {
+    let (mut scenario, tasks) = audited();
+    let before = scenario.poll(HOUR + 60, &[]);
+    assert_eq!(scenario.heal(&rules(), HOUR, &tasks[2..], HOUR + 60, &[]), None);
+    assert_eq!(scenario.poll(HOUR + 60, &[]), before);
+}
+
+#[test]
+fn a_heal_waits_while_a_replica_shows_it_something_else() {
+    let (mut scenario, mut tasks) = audited();
+    let row = ended("now", "failed", HOUR - 60, HOUR + 30);
+    scenario.poll(HOUR + 60, std::slice::from_ref(&row));
+    tasks.push(task("now", "in_progress", HOUR - 60));
+    assert_eq!(scenario.heal(&rules(), HOUR, &tasks, HOUR + 120, &[]), None, "the fresh one has it open");
+    let rows = std::slice::from_ref(&row);
+    assert!(scenario.heal(&rules(), HOUR, &tasks, HOUR + 180, rows).is_some(), "now both have seen it end");
+}
+
+#[test]
+fn a_longer_window_is_filled_by_a_heal() {
+    let (mut scenario, tasks) = audited();
+    let before = scenario.poll(12 * HOUR, &[]);
+    assert_eq!(before, "created=1 queued=1");
+    let longer = Rules { window: Duration::from_hours(72), ..rules() };
+    scenario.ledger.set_rules(longer.clone());
+    assert_eq!(scenario.poll(12 * HOUR + 1, &[]), before, "the old window counts until then");
+    assert!(scenario.ledger.needs_heal());
+    let after = scenario.heal(&longer, 12 * HOUR, &tasks, 12 * HOUR + 2, &[]).expect("it must be healed");
+    assert!(after.contains("completed=10"), "{after}");
+    assert_eq!(scenario.ledger.window(), longer.window);
+    assert!(!scenario.ledger.needs_heal());
+}
+
+#[test]
+fn a_shorter_window_acts_at_once() {
+    let (mut scenario, _) = audited();
+    scenario.ledger.set_rules(Rules { window: Duration::from_hours(20), ..rules() });
+    let after = scenario.poll(2 * HOUR, &[]);
+    assert!(after.contains("completed=5"), "{after}");
+    assert!(!scenario.ledger.needs_heal());
+}
