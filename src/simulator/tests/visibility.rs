@@ -1,4 +1,4 @@
-//! What a client cannot see: rows that are hidden for hours, and rows that vanish.
+//! What a client cannot see: rows that are hidden for hours, rows outside the view, and rows that vanish.
 
 use url::form_urlencoded::byte_serialize;
 
@@ -117,6 +117,51 @@ async fn scripted_rows_are_hidden_for_hours_from_every_listing_and_look_up() {
 }
 
 #[tokio::test]
+async fn what_is_outside_the_view_is_in_no_listing_and_no_look_up() {
+    let served = Served::new(Options { history: HOUR * 12, ..busy() }).await;
+    let now = served.simulator.now();
+    served.simulator.stand_still(now);
+    let truth = served.simulator.tasks(now);
+    let restores = truth.iter().filter(|task| task.category == "restore").collect::<Vec<_>>();
+    let other = truth.iter().find(|task| task.category == "backup").expect("there must be a backup");
+    let id = |task: &Truth| task.id.parse::<u64>().expect("a simulated id must be a number");
+    let total = async |filter| listing(&served, filter).await["total_count"].clone();
+    let of_category = r#"{"category":{"$in":["restore"]}}"#;
+    let both = id_filter([id(restores[0]), id(other)]);
+
+    served.simulator.set_view(View::everything().without_category("restore"));
+    assert_eq!(total("").await, truth.len() - restores.len());
+    assert!(listed(&served, of_category).await.is_empty());
+    assert_eq!(listed(&served, &both).await, [id(other)]);
+    assert!(!is_found(&served, id(restores[0])).await && is_found(&served, id(other)).await);
+    assert_eq!(served.simulator.tasks(now), truth);
+
+    served.simulator.set_view(View::everything());
+    assert_eq!(total("").await, truth.len());
+    assert_eq!(total(of_category).await, restores.len());
+    assert!(is_found(&served, id(restores[0])).await);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_view_can_leave_out_what_belongs_to_a_parent() {
+    let served = Served::new(Options { history: HOUR * 12, ..busy() }).await;
+    served.simulator.stand_still(served.simulator.now());
+    let total = async |task_type: &str| {
+        let filter = format!(r#"{{"type":{{"$in":["{task_type}"]}}}}"#);
+        listing(&served, &filter).await["total_count"].as_u64()
+    };
+    let totals = async || [total("microsoft365_mailbox_backup").await, total("aws_ebs_volume_restore").await];
+    let all = totals().await;
+    assert!(all.iter().all(|total| *total > Some(0)), "{all:?}");
+    served.simulator.set_view(View::everything().without_parent("example.com"));
+    assert_eq!(totals().await, [Some(0), all[1]]);
+    served.simulator.set_view(View::everything());
+    assert_eq!(totals().await, all);
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_task_can_vanish_and_come_back() {
     let served = Served::hundred(Options::scripted()).await;
     let task = Task::new(42, earlier(served.simulator.now(), HOUR));
@@ -135,5 +180,20 @@ async fn a_task_can_vanish_and_come_back() {
     served.simulator.remove(42);
     served.simulator.add(task.ended(served.simulator.now(), Outcome::Failed));
     assert_eq!(listed(&served, r#"{"status":{"$in":["failed"]}}"#).await, [42]);
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_is_right_from_its_issue_until_it_is_revoked() {
+    let served = Served::new(Options::scripted()).await;
+    let status = async |token: &str| {
+        let request = served.client.get(format!("{}/tasks", served.base)).bearer_auth(token);
+        served.status(request).await.0
+    };
+    assert_eq!([status("demo-token").await, status("next").await], [200, 401]);
+    served.simulator.issue_token("next");
+    assert_eq!([status("demo-token").await, status("next").await], [200, 200]);
+    served.simulator.revoke_token("demo-token");
+    assert_eq!([status("demo-token").await, status("next").await], [401, 200]);
     served.stop().await;
 }
