@@ -7,9 +7,10 @@
 //! - [`Task`]: the life line of a task; a world of them with its indexes; a fleet and a schedule that generate
 //!   a believable one.
 //! - `filter`, [`Order`], `row`: how a listing is chosen, ordered, cut into pages and written.
-//! - [`Fault`]: what goes wrong, and how often. [`Requests`]: what was asked.
+//! - [`Fault`]: what goes wrong, and how often. [`View`]: what a token may see. [`Requests`]: what was asked.
 //! - `server`, `resources`, `answer`, `wire`: the HTTP face, down to connections that break.
 
+mod access;
 mod answer;
 mod args;
 mod chance;
@@ -28,6 +29,7 @@ mod task;
 mod wire;
 mod world;
 
+pub use access::View;
 pub use args::Args;
 pub use faults::{BadRate, Fault, Faults, Rate};
 pub use listing::Order;
@@ -45,6 +47,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::time::{Timestamp, earlier};
+use access::Access;
 use faults::Drawn;
 use filter::Filter;
 use world::World;
@@ -60,6 +63,7 @@ pub struct Simulator(Arc<Inner>);
 struct Inner {
     options: Options,
     world: Mutex<World>,
+    access: Mutex<Access>,
     luck: Mutex<(Faults, Rng)>,
     requests: Mutex<Requests>,
     /// The number of the next request; it goes on when the requests are taken.
@@ -84,8 +88,9 @@ impl Simulator {
         let world = World::new(options.seed, options.tasks_per_day, earlier(now, options.history));
         let luck = (options.faults.clone(), Rng::with_seed(options.seed));
         let (world, luck) = (Mutex::new(world), Mutex::new(luck));
+        let access = Mutex::new(Access::new(&options.token));
         let (requests, arrivals) = (Mutex::default(), AtomicU64::new(0));
-        let simulator = Self(Arc::new(Inner { options, world, luck, requests, arrivals }));
+        let simulator = Self(Arc::new(Inner { options, world, access, luck, requests, arrivals }));
         let late = simulator.0.options.faults.probability(Fault::Late);
         simulator.world().set_lateness(late, simulator.0.options.late_by);
         drop(simulator.world_at(now));
@@ -127,7 +132,7 @@ impl Simulator {
         }
     }
 
-    /// What it was made of. The faults are those of the beginning.
+    /// What it was made of. The faults and the token are those of the beginning.
     #[must_use]
     pub fn options(&self) -> &Options {
         &self.0.options
@@ -139,8 +144,8 @@ impl Simulator {
         clock(&self.0.options)
     }
 
-    /// What is true at `at` of every task that is listed then, oldest creation first. It may lie in the past,
-    /// or in the future.
+    /// What is true at `at` of every task that is listed then, oldest creation first, whatever the view shows.
+    /// It may lie in the past, or in the future.
     #[must_use]
     pub fn tasks(&self, at: Timestamp) -> Vec<Truth> {
         let world = self.world_at(at);
@@ -154,7 +159,8 @@ impl Simulator {
         self.world_at(self.now()).add(task);
     }
 
-    /// Takes a task out of the world, as if it had never been, if there is one of this id.
+    /// Takes a task out of the world, as if it had never been, if there is one of this id. Added again, it is
+    /// back.
     pub fn remove(&self, id: u64) {
         self.world_at(self.now()).remove(id);
     }
@@ -172,6 +178,21 @@ impl Simulator {
         // What was created before this moment keeps the lateness of before.
         self.world_at(self.now()).set_lateness(late, self.0.options.late_by);
         lock(&self.0.luck).0 = faults;
+    }
+
+    /// Makes one token more right, from the next answer on.
+    pub fn issue_token(&self, token: impl Into<String>) {
+        lock(&self.0.access).issue(token.into());
+    }
+
+    /// Makes a token wrong, from the next answer on.
+    pub fn revoke_token(&self, token: &str) {
+        lock(&self.0.access).revoke(token);
+    }
+
+    /// Changes what every token may see, from the next answer on.
+    pub fn set_view(&self, view: View) {
+        lock(&self.0.access).set_view(view);
     }
 
     /// What was asked so far.

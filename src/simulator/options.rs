@@ -12,7 +12,7 @@ use super::listing::Order;
 pub struct Options {
     /// What the world, its faults and its disorder are drawn from.
     pub seed: u64,
-    /// The bearer token that a request must carry.
+    /// The bearer token that is right at first.
     pub token: String,
     /// How much has happened before the simulator starts.
     pub history: Duration,

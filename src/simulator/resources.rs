@@ -11,7 +11,7 @@ use super::filter::Filter;
 use super::listing::{Cut, Order};
 use super::refusal::Refusal;
 use super::row::{Emptiness, Frame, GLOBAL_UNIT, row};
-use super::{Luck, Simulator};
+use super::{Luck, Simulator, lock};
 use crate::time::{Timestamp, earlier};
 
 /// The page size where a request names none. The documentation has both 10 and 20.
@@ -69,8 +69,12 @@ pub(super) fn list(
     let order = if luck.drawn.has(Fault::Unstable) { Order::Unstable } else { options.order };
     let salt = if order == Order::Unstable { luck.rng.u64(..) } else { options.seed };
     let at = stale(luck, now);
+    let view = lock(&simulator.0.access).view().clone();
     let world = simulator.world_at(now);
-    let slots = world.matching(&filter, at);
+    let mut slots = world.matching(&filter, at);
+    if !view.is_everything() {
+        slots.retain(|slot| view.shows(world.task(*slot)));
+    }
     let total = cut.total(slots.len());
     let page = order.page(&world, slots, cut.range(), salt);
     let rows = page.iter().map(|slot| row(world.task(*slot), world.seen_at(*slot, at))).collect::<Vec<_>>();
@@ -92,9 +96,11 @@ pub(super) fn one(
     id: &str,
 ) -> Result<Answer, Refusal> {
     let at = stale(luck, now);
+    let view = lock(&simulator.0.access).view().clone();
     let world = simulator.world_at(now);
     let number = id.parse().ok().filter(|number: &u64| number.to_string() == id);
     let slot = number.and_then(|number| world.find(number, at));
+    let slot = slot.filter(|slot| view.shows(world.task(*slot)));
     let slot = slot.ok_or_else(|| Refusal::not_found(&format!("task {id}")))?;
     Ok(Answer::ok(&row(world.task(slot), world.seen_at(slot, at))))
 }

@@ -89,7 +89,7 @@ fn asked(
     endpoint: Endpoint,
 ) -> Result<Answer, Refusal> {
     let headers = request.headers();
-    authorised(headers, &simulator.options().token)?;
+    authorised(simulator, headers)?;
     if endpoint == Endpoint::Other {
         return Err(Refusal::not_found("the resource"));
     }
@@ -104,11 +104,11 @@ fn asked(
     }
 }
 
-/// 401 without the right bearer token.
-fn authorised(headers: &HeaderMap, token: &str) -> Result<(), Refusal> {
+/// 401 without a right bearer token.
+fn authorised(simulator: &Simulator, headers: &HeaderMap) -> Result<(), Refusal> {
     let sent = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let sent = sent.and_then(|value| value.split_once(' '));
-    let right = sent.is_some_and(|(scheme, sent)| scheme.eq_ignore_ascii_case("bearer") && sent == token);
+    let (scheme, token) = sent.and_then(|value| value.split_once(' ')).unwrap_or_default();
+    let right = scheme.eq_ignore_ascii_case("bearer") && lock(&simulator.0.access).accepts(token);
     right.then_some(()).ok_or_else(Refusal::unauthorised)
 }
 

@@ -91,6 +91,14 @@ impl Api {
         api
     }
 
+    /// An account in which nothing changes, and nothing is old enough to leave the window.
+    pub async fn resting() -> Self {
+        let history = Duration::from_hours(12);
+        let api = Self::start(Options { history, tasks_per_day: 2_000, ..Options::default() }).await;
+        api.simulator.stand_still(api.simulator.now());
+        api
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -137,10 +145,15 @@ impl Config {
     }
 
     /// The same with one account more, whose token is in a file of its own.
-    pub fn account(mut self, name: &str, url: &str, token: &str) -> Self {
+    pub fn account(self, name: &str, url: &str, token: &str) -> Self {
         self.write_token(name, token);
         let file = self.token_file(name);
-        let file = file.display();
+        self.account_with(name, url, &file)
+    }
+
+    /// The same with one account more, whose token is in this file.
+    pub fn account_with(mut self, name: &str, url: &str, token_file: &Path) -> Self {
+        let file = token_file.display();
         let account = format!("name = \"{name}\"\nbase_url = \"{url}\"\ntoken_file = \"{file}\"\n");
         write!(self.text, "[[accounts]]\n{account}").expect("writing to memory must not fail");
         self
@@ -174,7 +187,7 @@ impl Config {
         Process::start(binary(&[command, "--config.file", file])).ended(DEADLINE).await
     }
 
-    fn token_file(&self, account: &str) -> PathBuf {
+    pub fn token_file(&self, account: &str) -> PathBuf {
         self.path().join(format!("{account}.token"))
     }
 }

@@ -1,23 +1,14 @@
 //! Outages: the page stays, says how old it is, and recovers; an account never disturbs another.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use clumio_exporter::exposition::Exposition;
-use clumio_exporter::simulator::{Fault, Faults, Options};
+use clumio_exporter::simulator::{Fault, Faults};
 use clumio_exporter::web::{self, Site};
 
 use crate::harness::{ACCOUNT, Api, Config, Exporter, FAST, http};
 use crate::process::TOKEN;
 use crate::truth::FAMILIES;
-
-/// An account in which nothing changes, and nothing is old enough to leave the window.
-async fn resting() -> Api {
-    let history = Duration::from_hours(12);
-    let api = Api::start(Options { history, tasks_per_day: 2_000, ..Options::default() }).await;
-    api.simulator.stand_still(api.simulator.now());
-    api
-}
 
 async fn assert_well(exporter: &Exporter) {
     for path in ["/-/healthy", "/-/ready"] {
@@ -27,7 +18,7 @@ async fn assert_well(exporter: &Exporter) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_good_numbers_stay_while_the_api_is_down() {
-    let mut api = resting().await;
+    let mut api = Api::resting().await;
     let exporter = Exporter::following(&api, FAST).await;
     let before = exporter.polls(ACCOUNT, 1).await;
     assert!(before.is_up(ACCOUNT));
@@ -51,7 +42,7 @@ async fn the_last_good_numbers_stay_while_the_api_is_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_token_is_told_and_a_new_one_in_the_file_is_taken_without_a_restart() {
-    let api = resting().await;
+    let api = Api::resting().await;
     let exporter = Exporter::start(Config::new(FAST).account(ACCOUNT, &api.url(), "an-old-token")).await;
     let page = exporter.until("the refusal is noticed", |page| page.failures(ACCOUNT, "auth") > 0.0).await;
     assert!(!page.is_up(ACCOUNT));
@@ -64,7 +55,7 @@ async fn a_refused_token_is_told_and_a_new_one_in_the_file_is_taken_without_a_re
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_that_fails_disturbs_no_other() {
-    let api = resting().await;
+    let api = Api::resting().await;
     let config = Config::following(&api, FAST).with_accounts_that_fail(&api).await;
     let exporter = Exporter::start(config).await;
     let page = exporter
@@ -86,7 +77,7 @@ async fn an_account_that_fails_disturbs_no_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn health_and_the_page_answer_at_once_though_the_api_never_does() {
-    let api = resting().await;
+    let api = Api::resting().await;
     api.simulator.set_faults(Faults::none().with(Fault::Stall, 1.0));
     let exporter = Exporter::following(&api, FAST).await;
     assert_well(&exporter).await;

@@ -57,13 +57,16 @@ impl Page {
         self.get(&series).unwrap_or_else(|| panic!("{series} must be on the page"))
     }
 
-    /// How many polls of the account succeeded.
-    pub fn successes(&self, account: &str) -> f64 {
+    /// How many polls of the account failed, for whatever reason.
+    pub fn failed(&self, account: &str) -> f64 {
         let failures = self.families(&["clumio_exporter_poll_failures_total"]);
         let own = format!("account=\"{account}\"");
-        let failed: f64 =
-            failures.iter().filter(|(series, _)| series.contains(&own)).map(|(_, count)| count).sum();
-        self.of("clumio_exporter_polls_total", account).unwrap_or_default() - failed
+        failures.iter().filter(|(series, _)| series.contains(&own)).map(|(_, count)| count).sum()
+    }
+
+    /// How many polls of the account succeeded.
+    pub fn successes(&self, account: &str) -> f64 {
+        self.of("clumio_exporter_polls_total", account).unwrap_or_default() - self.failed(account)
     }
 
     /// Whether the last poll of the account succeeded.

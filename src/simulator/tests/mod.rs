@@ -1,5 +1,7 @@
 //! The whole simulator, over real sockets.
 
+mod visibility;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
