@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use jiff::{SignedDuration, Unit};
 
 use crate::accounts::Clients;
-use crate::api::{Client, Filter, Page, TaskList};
+use crate::api::{Filter, Page, TaskList};
 use crate::exposition::Exposition;
 use crate::settings::{Account, Settings};
 use crate::time::{Timestamp, earlier};
@@ -35,7 +35,7 @@ pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Resu
         let since = whole_seconds(earlier(Timestamp::now(), settings.poll.lookback));
         writeln!(out, "account {:?}: asking {}", account.name, account.base_url)?;
         match client.page(&Filter::Created { from: since, to: None }, 1, 1).await {
-            Ok(page) => report(&mut out, account, &client, &page, since)?,
+            Ok(page) => report(&mut out, account, client.token_expiry().await, &page, since)?,
             Err(error) => {
                 writeln!(out, "account {:?}: {error}", account.name)?;
                 code = ExitCode::FAILURE;
@@ -48,7 +48,7 @@ pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Resu
 fn report(
     out: &mut impl Write,
     account: &Account,
-    client: &Client,
+    token_expiry: Option<Timestamp>,
     page: &Page,
     since: Timestamp,
 ) -> io::Result<()> {
@@ -71,7 +71,7 @@ fn report(
             writeln!(out, "  its clock is {} of this machine's", offset(ahead))?;
         }
     }
-    if let Some(expiry) = client.token_expiry() {
+    if let Some(expiry) = token_expiry {
         writeln!(out, "  the token expires {}", whole_seconds(expiry))?;
     }
     Ok(())
