@@ -120,6 +120,11 @@ impl Ledger {
         self.baseline
     }
 
+    /// Goes on by other rules, from the next poll on.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
     /// The earliest creation that the next poll must list: an overlap before the watermark, but not before ids are
     /// remembered.
     #[must_use]

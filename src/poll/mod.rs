@@ -113,6 +113,18 @@ impl<L: TaskList> Poller<L> {
         Self { list, options, time: ApiTime::default(), stage: Stage::Cold, progress: Arc::default() }
     }
 
+    /// Goes on with another client and other options, and with what is known. A first pass that is under way keeps
+    /// the lookback that it began with.
+    pub fn reconfigure(&mut self, list: L, options: Options) {
+        match &mut self.stage {
+            Stage::Cold => {}
+            Stage::FirstPass(pass) => pass.ledger.set_rules(options.rules.clone()),
+            Stage::Following(ledger) => ledger.set_rules(options.rules.clone()),
+        }
+        self.list = list;
+        self.options = options;
+    }
+
     /// How far the first pass is.
     #[must_use]
     pub fn progress(&self) -> Arc<Progress> {
