@@ -163,9 +163,7 @@ impl Token {
         if let Some(warning) = reading.held.warning.take() {
             tracing::warn!("{warning}");
         }
-        if let Ok(secret) = &outcome {
-            self.observer.token(expiry(secret));
-        }
+        self.observer.token(outcome.as_ref().ok().and_then(expiry));
         outcome
     }
 
