@@ -10,7 +10,7 @@
 //! 3. [`api`]: the client: wire types, pages, retries, the rate limit.
 //! 4. [`poll`]: one pass over the API, and why it loses no task and counts none twice.
 //! 5. [`exposition`]: metric families from snapshots, self-metrics, the rendered page.
-//! 6. [`accounts`]: one poller an account, each on its own timer.
+//! 6. [`accounts`]: one poller an account, each on its own timer and watched by a supervisor.
 //! 7. [`web`]: HTTP: the exposition and the health of the process.
 //! 8. [`cli`]: commands, flags, logs.
 //!

@@ -186,8 +186,8 @@ fn page() -> String {
     let mut poller = Poller::new(Unreachable, options);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
     runtime.block_on(poller.poll()).expect_err("the API must not be reached");
-    let account = exposition.add_account("docs", Duration::from_mins(1), DAY, poller.progress());
-    let _requests = exposition.request_metrics("docs");
+    let account = exposition.add_account("docs", Duration::from_mins(1), DAY, &poller.progress());
+    account.token_expires(Some(Timestamp::UNIX_EPOCH));
     account.succeeded(snapshot(), Duration::from_secs(1), Timestamp::UNIX_EPOCH);
     String::from_utf8(exposition.page().plain.to_vec()).expect("the page must be text")
 }

@@ -4,14 +4,15 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Unit};
 
-use crate::accounts::Clients;
+use crate::accounts::{Clients, Plan};
 use crate::api::{Filter, Page, TaskList};
 use crate::exposition::Exposition;
 use crate::settings::{Account, Settings};
-use crate::time::{Timestamp, earlier};
+use crate::time::{SystemClock, Timestamp, earlier};
 
 /// Reads one task of each account and prints what it found; fails if one of them could not be read.
 pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Result<ExitCode, Box<dyn Error>> {
@@ -21,10 +22,12 @@ pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Resu
         None => writeln!(out, "no config file; the environment is right")?,
     }
     let exposition = Exposition::new();
-    let mut clients = Clients::new();
+    let mut clients = Clients::new(Arc::new(SystemClock::new()));
     let mut code = ExitCode::SUCCESS;
     for account in &settings.accounts {
-        let client = match clients.client(account, settings, &exposition) {
+        let client = match clients
+            .client(&Plan::new(account, settings), Arc::new(exposition.request_metrics(&account.name)))
+        {
             Ok(client) => client,
             Err(error) => {
                 writeln!(out, "account {:?}: {error}", account.name)?;
