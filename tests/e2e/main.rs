@@ -12,4 +12,5 @@ mod lifecycle;
 mod outage;
 mod page;
 mod process;
+mod reload;
 mod truth;
