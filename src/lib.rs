@@ -11,7 +11,7 @@
 //! 4. [`api`]: the client: wire types, pages, retries, the rate limit.
 //! 5. [`poll`]: one pass over the API, and why it loses no task and counts none twice.
 //! 6. [`exposition`]: metric families from snapshots, self-metrics, the rendered page.
-//! 7. [`accounts`]: one poller an account, each on its own timer.
+//! 7. [`accounts`]: one poller an account, each on its own timer and watched by a supervisor.
 //! 8. [`web`]: HTTP: the exposition and the health of the process.
 //! 9. [`cli`]: commands, flags, logs.
 //!

@@ -10,6 +10,7 @@ use clumio_exporter::api::{Error, Filter, Page, Reason, TaskList};
 use clumio_exporter::exposition::Exposition;
 use clumio_exporter::ledger::{KindSample, Rules, Snapshot, StatusSample};
 use clumio_exporter::poll::{Options, Poller};
+use clumio_exporter::state::{Disk, Written};
 use clumio_exporter::tasks::{Label, Status};
 use clumio_exporter::time::Timestamp;
 
@@ -185,12 +186,13 @@ fn page() -> String {
     let (audit_interval, lookback) = (Duration::ZERO, DAY);
     let options =
         Options { page_size: 100, id_batch_size: 50, most_rows: 1_000, lookback, audit_interval, rules };
-    let mut poller = Poller::new(Unreachable, None::<clumio_exporter::state::Disk>, options);
+    let mut poller = Poller::new(Unreachable, None::<Disk>, options);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
     runtime.block_on(poller.poll()).expect_err("the API must not be reached");
-    let account = exposition.add_account("docs", Duration::from_mins(1), DAY, poller.progress());
-    let _requests = exposition.request_metrics("docs");
-    account.succeeded(snapshot(), Duration::from_secs(1), Timestamp::UNIX_EPOCH);
+    let account = exposition.add_account("docs", Duration::from_mins(1), DAY, &poller.progress());
+    account.token_expires(Some(Timestamp::UNIX_EPOCH));
+    let written = Written { bytes: 1, at: Timestamp::UNIX_EPOCH };
+    account.succeeded(snapshot(), Some(written), Duration::from_secs(1), Timestamp::UNIX_EPOCH);
     String::from_utf8(exposition.page().plain.to_vec()).expect("the page must be text")
 }
 

@@ -1,165 +1,113 @@
-//! The scheduler: a poller for each account, on a timer of its own.
+//! The scheduler: a poller for each account, on a timer of its own, watched by a supervisor.
 //!
-//! Accounts share connections and nothing else. Each poller is a task of its own: one that waits, fails or panics
-//! holds up no other.
+//! Accounts share connections and nothing else. Each poller is a task of its own: one that waits, fails, hangs or
+//! panics holds up no other. What an account knows outlives that task, so that the supervisor and a reload can stop it
+//! and start another.
 
+mod activity;
+mod clients;
 mod poller;
+mod reload;
+mod supervisor;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
 
-use poller::AccountPoller;
+use supervisor::Supervised;
 
-use crate::api::{Client, Options as ApiOptions, SetupError, Transports};
+pub use clients::{Clients, Plan};
+pub use reload::{Applied, Change};
+
+use crate::api::Client;
 use crate::exposition::Exposition;
-use crate::ledger::Rules;
-use crate::poll::{Options as PollOptions, Poller};
-use crate::settings::{Account, Settings};
+use crate::settings::Settings;
+use crate::state::Directory;
 use crate::time::{Clock, SystemClock};
 
-/// The longest that the first poll of an account waits beyond its turn, so that exporters which start together do
-/// not poll together.
-const JITTER: Duration = Duration::from_secs(1);
+/// How often the supervisor looks at each account.
+const LOOK: Duration = Duration::from_secs(1);
 
-/// The longest that the first poll of an account waits for that of the one before it: enough to spread the load of
-/// many, and nobody waits long for the last of a few.
-const SPREAD: Duration = Duration::from_secs(5);
-
-/// How many rows a poll holds at once: fifty pages of the default size, a megabyte or two.
-const MOST_ROWS: u64 = 5_000;
-
-/// The configured accounts, not yet polled.
+/// The accounts that are polled; none at first.
 pub struct Accounts {
-    pollers: Vec<(AccountPoller<Client>, Duration)>,
-}
-
-/// The pollers at work; dropped, they stop.
-#[derive(Debug)]
-pub struct Running {
-    tasks: Vec<JoinHandle<()>>,
-}
-
-/// What a client needs beside the account's own settings.
-pub struct Clients {
-    transports: Transports,
+    exposition: Arc<Exposition>,
     clock: Arc<dyn Clock>,
+    /// Where what they know is kept; none if it is not.
+    state: Option<Arc<Directory>>,
+    members: Mutex<Members>,
 }
 
-// === impl Clients ===
+/// Accounts by their names.
+type Members = BTreeMap<String, Member>;
 
-impl Clients {
-    /// Clients that read the clocks of this machine.
-    #[must_use]
-    pub fn new() -> Self {
-        Self { transports: Transports::new(), clock: Arc::new(SystemClock::new()) }
-    }
+/// An account that is polled.
+struct Member {
+    plan: Plan,
+    supervised: Supervised<Client>,
+}
 
-    /// The client of one account, which reports to `exposition`.
-    ///
-    /// # Errors
-    /// When its CA file or organizational unit cannot be used, or TLS cannot be set up.
-    pub fn client(
-        &mut self,
-        account: &Account,
-        settings: &Settings,
-        exposition: &Exposition,
-    ) -> Result<Client, SetupError> {
-        let options = ApiOptions {
-            base_url: account.base_url.clone(),
-            token: account.token.clone(),
-            organizational_unit: account.organizational_unit.clone(),
-            interval: account.interval,
-            requests_per_second: account.requests_per_second,
-            request_timeout: settings.poll.request_timeout,
-            max_response_bytes: settings.limits.max_response_bytes,
-        };
-        let timeout = settings.poll.request_timeout;
-        let http = self.transports.client(account.ca_file.as_deref(), &account.base_url, timeout)?;
-        let observer = Arc::new(exposition.request_metrics(&account.name));
-        Client::new(&options, http, Arc::clone(&self.clock), observer)
+/// Why accounts cannot be polled as configured: one message each, which names the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<String>);
+
+// === impl Problems ===
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
     }
 }
 
-impl Default for Clients {
-    fn default() -> Self {
-        Self::new()
-    }
-}
+impl std::error::Error for Problems {}
 
 // === impl Accounts ===
 
 impl Accounts {
-    /// Sets up every configured account and puts it on the page; nothing is sent yet.
+    /// No accounts yet; what is polled is put on `exposition`, and kept in `state`.
+    #[must_use]
+    pub fn new(exposition: Arc<Exposition>, state: Option<Directory>) -> Self {
+        let (clock, state) = (Arc::new(SystemClock::new()), state.map(Arc::new));
+        Self { exposition, clock, state, members: Mutex::default() }
+    }
+
+    /// Polls every account of `settings` once, all at the same time. Gives whether all succeeded.
     ///
     /// # Errors
-    /// When the client of an account cannot be set up.
-    pub fn new(settings: &Settings, exposition: &Exposition) -> Result<Self, SetupError> {
-        let mut clients = Clients::new();
-        let mut pollers = Vec::with_capacity(settings.accounts.len());
-        for account in &settings.accounts {
-            let client = clients.client(account, settings, exposition)?;
-            let poller = Poller::new(client, None, poll_options(account, settings));
-            let (name, window) = (account.name.clone(), settings.poll.window);
-            let view = exposition.add_account(&name, account.interval, window, poller.progress());
-            let clock = Arc::clone(&clients.clock);
-            let poller = AccountPoller { name, poller, account: view, clock, was_up: None };
-            pollers.push((poller, account.interval));
+    /// When an account cannot be set up; nothing was sent then.
+    pub async fn poll_once(&self, settings: &Settings) -> Result<bool, Problems> {
+        let change = self.prepare(settings)?;
+        let polls = change.opened.into_iter().map(async |opened| self.poller(opened).await.poll().await);
+        Ok(join_all(polls).await.into_iter().all(|succeeded| succeeded))
+    }
+
+    /// Starts pollers again that have died or hang; never returns.
+    pub async fn supervise(self: Arc<Self>) {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            self.members().values_mut().for_each(|member| member.supervised.look());
         }
-        Ok(Self { pollers })
     }
 
-    /// Polls every account once, all at the same time. Gives whether all succeeded.
-    pub async fn poll_once(mut self) -> bool {
-        let polls = self.pollers.iter_mut().map(|(poller, _)| poller.poll());
-        join_all(polls).await.into_iter().all(|succeeded| succeeded)
+    /// Whether every poller gets on, however the API answers.
+    ///
+    /// # Errors
+    /// Which do not, though they were started again and again for minutes.
+    pub fn health(&self) -> Result<(), String> {
+        let members = self.members();
+        let complaints: Vec<_> =
+            members.values().filter_map(|member| member.supervised.complaint()).collect();
+        if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
     }
 
-    /// Starts to poll, one account after the other, so that their polls are spread over the interval.
-    #[must_use]
-    pub fn spawn(self) -> Running {
-        let count = u32::try_from(self.pollers.len()).unwrap_or(u32::MAX).max(1);
-        let mut tasks = Vec::with_capacity(self.pollers.len());
-        for (turn, (poller, interval)) in (0..count).zip(self.pollers) {
-            let step = (interval / count).min(SPREAD);
-            let delay = step * turn + JITTER.min(step).mul_f64(fastrand::f64());
-            tasks.push(tokio::spawn(poller.run(delay, interval)));
-        }
-        Running { tasks }
-    }
-}
-
-fn poll_options(account: &Account, settings: &Settings) -> PollOptions {
-    PollOptions {
-        page_size: account.page_size,
-        id_batch_size: settings.poll.id_batch_size,
-        most_rows: MOST_ROWS,
-        lookback: settings.poll.lookback,
-        audit_interval: settings.poll.audit_interval,
-        rules: Rules {
-            window: settings.poll.window,
-            overlap: settings.poll.overlap,
-            counter_hold: settings.poll.counter_hold,
-            max_categories: settings.limits.max_categories,
-            max_kinds: settings.limits.max_kinds,
-        },
-    }
-}
-
-// === impl Running ===
-
-impl Running {
-    /// Whether every poller lives.
-    #[must_use]
-    pub fn are_alive(&self) -> bool {
-        self.tasks.iter().all(|task| !task.is_finished())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,74 +5,119 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
+use super::activity::Activity;
 use crate::api::TaskList;
-use crate::exposition::{Account, Failure};
+use crate::exposition::{Account as View, Failure};
 use crate::poll::{Poller, Report};
 use crate::state::Disk;
 use crate::time::Clock;
 
 /// Polls one account, again and again, and publishes what came of it.
+///
+/// It outlives the task that runs its loop, so that a loop which hangs can be stopped at any await and another one
+/// started over the same memory.
 pub(super) struct AccountPoller<L> {
     pub(super) name: String,
-    pub(super) poller: Poller<L, Option<Disk>>,
-    pub(super) account: Arc<Account>,
+    pub(super) interval: Duration,
+    /// Locked by a poll from beginning to end, and by a reload when no loop runs.
+    pub(super) poller: Arc<Mutex<Poller<L, Option<Disk>>>>,
+    pub(super) view: Arc<View>,
+    pub(super) activity: Arc<Activity>,
     pub(super) clock: Arc<dyn Clock>,
-    /// Whether the last poll succeeded; none before the first.
-    pub(super) was_up: Option<bool>,
 }
 
 // === impl AccountPoller ===
 
 impl<L: TaskList> AccountPoller<L> {
-    /// Polls every `interval`, the first time after `delay`; never returns.
+    /// Polls at each interval, the first time after `delay`; never returns.
     ///
     /// A poll that takes longer than the interval is not interrupted: the ones that it delays are left out.
-    pub(super) async fn run(mut self, delay: Duration, interval: Duration) {
-        let mut ticks = interval_at(Instant::now() + delay, interval);
+    pub(super) async fn run(self: Arc<Self>, delay: Duration) {
+        let mut ticks = interval_at(Instant::now() + delay, self.interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
-            ticks.tick().await;
-            self.poll().await;
+            let tick = ticks.tick().await;
+            if self.poll().await {
+                self.heal(tick + self.interval).await;
+            }
         }
     }
 
-    /// Polls once and publishes. A panic ends the poll, not the poller: a poll commits to a copy of the ledger, so
-    /// that what a panic leaves behind is the ledger of the poll before.
-    pub(super) async fn poll(&mut self) -> bool {
+    /// Polls once and publishes; gives whether it succeeded. A panic ends the poll, not the loop: a poll commits to a
+    /// copy of the ledger, so that what a panic leaves behind is the ledger of the poll before.
+    pub(super) async fn poll(&self) -> bool {
         let start = Instant::now();
+        self.activity.begins();
+        let mut poller = self.poller.lock().await;
+        // A loop that was stopped and did not end at once has ended its own poll only now.
+        self.activity.begins();
         let span = info_span!("poll", account = self.name);
-        let outcome = AssertUnwindSafe(self.poller.poll().instrument(span)).catch_unwind().await;
+        let outcome = AssertUnwindSafe(poller.poll().instrument(span)).catch_unwind().await;
+        self.activity.ends();
+        drop(poller);
         let took = start.elapsed();
         match outcome {
-            Ok(Ok(report)) => self.succeeded(report, took),
+            Ok(Ok(report)) => return self.succeeded(report, took),
             Ok(Err(failure)) => {
-                self.failed(Failure::Api(failure.reason()), took);
+                self.view.failed(Failure::Api(failure.reason()), Some(took));
                 warn!(account = self.name, reason = failure.reason().as_str(), error = %failure, "poll failed");
             }
             Err(_) => {
-                self.failed(Failure::Panic, took);
+                self.view.failed(Failure::Panic, Some(took));
                 error!(account = self.name, "poll panicked, a fault of the exporter: please report it");
             }
         }
-        self.was_up == Some(true)
+        false
     }
 
-    fn succeeded(&mut self, report: Report, took: Duration) {
-        let Report { snapshot, .. } = report;
+    /// Reads anew what a heal has to read, in steps, as long as the next poll is not due.
+    async fn heal(&self, next_poll: Instant) {
+        let mut poller = self.poller.lock().await;
+        while poller.is_healing() && Instant::now() < next_poll {
+            self.activity.begins();
+            let span = info_span!("heal", account = self.name);
+            let outcome = AssertUnwindSafe(poller.heal_step().instrument(span)).catch_unwind().await;
+            self.activity.ends();
+            match outcome {
+                Ok(Ok(())) => {}
+                Ok(Err(failure)) => {
+                    warn!(account = self.name, error = %failure, "the heal waits for the next poll");
+                    return;
+                }
+                Err(_) => {
+                    error!(
+                        account = self.name,
+                        "the heal panicked, a fault of the exporter: please report it"
+                    );
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Publishes what a poll read; gives whether it was kept as well.
+    fn succeeded(&self, report: Report, took: Duration) -> bool {
+        let Report { snapshot, state } = report;
         let seconds = took.as_secs_f64();
-        match self.was_up.replace(true) {
+        let written = match state {
+            Ok(written) => written,
+            Err(error) => {
+                self.view.not_kept(snapshot, took);
+                let reason = Failure::State.as_str();
+                warn!(account = self.name, reason, %error, "poll failed: its numbers cannot be kept");
+                return false;
+            }
+        };
+        match self.view.was_up() {
             None => info!(account = self.name, seconds, kinds = snapshot.kinds.len(), "first poll succeeded"),
             Some(false) => info!(account = self.name, seconds, "poll succeeded again"),
             Some(true) => debug!(account = self.name, seconds, "poll succeeded"),
         }
-        self.account.succeeded(snapshot, took, self.clock.now().wall);
-    }
-
-    fn failed(&mut self, failure: Failure, took: Duration) {
-        self.was_up = Some(false);
-        self.account.failed(failure, took);
+        self.view.succeeded(snapshot, written, took, self.clock.now().wall);
+        true
     }
 }

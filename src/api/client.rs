@@ -49,7 +49,7 @@ pub struct Options {
 /// The task list of one account over HTTP. Several pages can be asked for at once.
 pub struct Client {
     exchange: Exchange,
-    token: Token,
+    token: Arc<Token>,
     limit: RateLimit,
     interval: Duration,
     backoff: ExponentialBuilder,
@@ -86,7 +86,7 @@ impl Client {
         Ok(Self {
             limit: RateLimit::new(options.requests_per_second),
             interval: options.interval,
-            token: Token::new(options.token.clone()),
+            token: Arc::new(Token::new(options.token.clone(), Arc::clone(&observer))),
             exchange: Exchange::new(options, http, clock, Arc::clone(&observer))?,
             backoff: retry::backoff(),
             observer,
@@ -96,14 +96,22 @@ impl Client {
 
     /// When the token says that it expires: the `exp` claim, read and not verified. None where it has none, is
     /// not a JWT, or cannot be read.
-    #[must_use]
-    pub fn token_expiry(&self) -> Option<Timestamp> {
-        token::expiry(&self.token.current().ok()?)
+    pub async fn token_expiry(&self) -> Option<Timestamp> {
+        token::expiry(&self.token.current().await.ok()?)
+    }
+
+    /// Reads the token before a request needs it, so that the observer knows when it expires.
+    pub fn read_token(&self) -> impl Future<Output = ()> + Send + use<> {
+        let token = Arc::clone(&self.token);
+        async move {
+            // Whether there is one is for requests to say.
+            let _ = token.current().await;
+        }
     }
 
     async fn attempt(&self, query: &Query<'_>) -> Result<Page, Fault> {
-        self.limit.turn().await;
-        let token = self.token.current().map_err(Fault::NoToken)?;
+        self.limit.turn(|wait| self.observer.waits(wait)).await;
+        let token = self.token.current().await.map_err(Fault::NoToken)?;
         let answered = self.exchange.get(query, &token).await?;
         let answer = wire::read(&answered.body).map_err(|e| unreadable(&e, &answered, &token))?;
         let total = answer.total().map_err(Fault::NotAPage)?;
@@ -185,6 +193,7 @@ impl TaskList for Client {
             let Some(wait) = wait else { return Err(self.error(&query, &fault, attempts)) };
             tracing::debug!("{query}: {fault}; trying again in {wait:?}");
             self.observer.retry(fault.reason());
+            self.observer.waits(wait);
             sleep(wait).await;
         }
     }

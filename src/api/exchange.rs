@@ -131,9 +131,9 @@ impl Exchange {
     /// If there is no answer with status 200 that is whole, in time and not too large.
     pub(super) async fn get(&self, query: &Query<'_>, token: &SecretString) -> Result<Answered, Fault> {
         let mut sent = Sent { observer: &*self.observer, at: Instant::now(), status: None };
-        timeout(self.timeout, self.exchange(query, token, &mut sent))
-            .await
-            .unwrap_or(Err(Fault::TimedOut(self.timeout)))
+        let outcome = timeout(self.timeout, self.exchange(query, token, &mut sent)).await;
+        self.observer.finished();
+        outcome.unwrap_or(Err(Fault::TimedOut(self.timeout)))
     }
 
     async fn exchange(

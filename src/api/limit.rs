@@ -40,10 +40,11 @@ impl RateLimit {
         Self { turns: limited.then(|| Turns { spacing: spacing(), next: Mutex::new(Instant::now()) }) }
     }
 
-    /// Waits for a turn.
-    pub(super) async fn turn(&self) {
+    /// Waits for a turn. `waits` is told for how long, once it is the next one: until then others wait, and tell.
+    pub(super) async fn turn(&self, waits: impl FnOnce(Duration)) {
         let Some(turns) = &self.turns else { return };
         let mut next = turns.next.lock().await;
+        waits(next.saturating_duration_since(Instant::now()));
         sleep_until(*next).await;
         *next = Instant::now() + turns.spacing;
     }
@@ -59,7 +60,7 @@ mod tests {
     async fn spread(limit: &RateLimit, turns: usize) -> Vec<Duration> {
         let start = Instant::now();
         join_all((0..turns).map(|_| async {
-            limit.turn().await;
+            limit.turn(|_| {}).await;
             start.elapsed()
         }))
         .await
@@ -81,12 +82,20 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_gives_up_takes_no_turn() {
         let limit = RateLimit::new(5.0);
-        limit.turn().await;
+        limit.turn(|_| {}).await;
         let patience = Duration::from_millis(10);
         for _ in 0..10 {
-            assert!(tokio::time::timeout(patience, limit.turn()).await.is_err());
+            assert!(tokio::time::timeout(patience, limit.turn(|_| {})).await.is_err());
         }
         assert_eq!(spread(&limit, 1).await, [Duration::from_millis(100)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_that_is_next_says_for_how_long_it_waits() {
+        let (limit, told) = (RateLimit::new(5.0), Mutex::new(Vec::new()));
+        let turn = || limit.turn(|wait| told.try_lock().expect("one is next at a time").push(wait));
+        join_all([turn(), turn(), turn()]).await;
+        assert_eq!(told.into_inner(), [0, 200, 200].map(Duration::from_millis));
     }
 
     #[tokio::test(start_paused = true)]

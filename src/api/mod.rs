@@ -88,6 +88,12 @@ pub trait Observer: Send + Sync {
     fn rows(&self, rows: u64);
     /// A row had this defect.
     fn defect(&self, defect: Defect);
+    /// A request ran to its end: an answer, a failure or a timeout. One that its caller gave up did not.
+    fn finished(&self) {}
+    /// The client waits on purpose (for its turn, or before a retry), for this long at most.
+    fn waits(&self, _at_most: Duration) {}
+    /// The token was looked at and expires then, as far as it says so itself.
+    fn token(&self, _expiry: Option<Timestamp>) {}
 }
 
 // === impl Page ===

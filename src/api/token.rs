@@ -5,20 +5,29 @@
 //! it again only when that changed. What the comparison cannot see (a rewrite within one tick of the file
 //! system's clock), an answer of 401 repairs.
 //!
-//! The calls block, on purpose: a few hundred bytes on a local or memory file system are read sooner than
-//! another thread is asked to.
+//! A file can be on a network file system that hangs, and such a call can be neither waited for on a thread that
+//! serves nor given up. So files are read on threads of their own, one call at a time for an account: whoever stops
+//! waiting leaves the call behind, and the next one waits for it instead of adding another.
+
+#[cfg(test)]
+mod tests;
 
 use std::fs::{File, Metadata};
 use std::io::Read;
+use std::mem;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use tokio::sync::Mutex;
+use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::Observer;
 use crate::settings::TokenSource;
 use crate::time::Timestamp;
 
@@ -26,11 +35,23 @@ use crate::time::Timestamp;
 const MAX_BYTES: u64 = 64 * 1024;
 
 /// The token, as last read.
-#[derive(Debug)]
 pub(super) struct Token {
     source: TokenSource,
-    held: Mutex<Held>,
+    /// Whether the API refused it, so that it is to be read again.
+    is_distrusted: AtomicBool,
+    reading: Mutex<Reading>,
+    observer: Arc<dyn Observer>,
 }
+
+/// What was read, and the call that reads it again, which has it meanwhile.
+#[derive(Debug, Default)]
+struct Reading {
+    held: Held,
+    call: Option<JoinHandle<(Held, Outcome)>>,
+}
+
+/// The token, or why there is none.
+type Outcome = Result<SecretString, String>;
 
 #[derive(Debug, Default)]
 struct Held {
@@ -39,6 +60,8 @@ struct Held {
     stamp: Option<Stamp>,
     /// Whether the log has that the source cannot be read any more.
     warned: bool,
+    /// What the log is to have: whoever waits for the call knows the account.
+    warning: Option<String>,
 }
 
 /// What tells one content of a source from another without reading it.
@@ -113,8 +136,8 @@ impl TokenSource {
 // === impl Token ===
 
 impl Token {
-    pub(super) fn new(source: TokenSource) -> Self {
-        Self { source, held: Mutex::default() }
+    pub(super) fn new(source: TokenSource, observer: Arc<dyn Observer>) -> Self {
+        Self { source, is_distrusted: AtomicBool::new(false), reading: Mutex::default(), observer }
     }
 
     pub(super) fn source(&self) -> &TokenSource {
@@ -126,34 +149,78 @@ impl Token {
     ///
     /// # Errors
     /// Why there is none, if there never was one.
-    pub(super) fn current(&self) -> Result<SecretString, String> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        // Taken before the content is read: a change in between is then seen at the next request.
-        let stamp = self.source.stamp();
-        match &held.secret {
-            Some(secret) if stamp.is_some() && stamp == held.stamp => Ok(secret.clone()),
-            _ => held.replace(&self.source, stamp),
+    pub(super) async fn current(&self) -> Outcome {
+        let mut reading = self.reading.lock().await;
+        // One that somebody stopped waiting for. What it brings may be out of date by now.
+        reading.finish().await;
+        if self.is_distrusted.swap(false, Ordering::Relaxed) {
+            reading.held.stamp = None;
         }
+        let outcome = match &self.source {
+            TokenSource::File(_) => {
+                reading.begin(self.source.clone());
+                reading.finish().await.expect("a call must be under way")
+            }
+            TokenSource::Env(_) | TokenSource::Given(_) => reading.held.current(&self.source),
+        };
+        if let Some(warning) = reading.held.warning.take() {
+            tracing::warn!("{warning}");
+        }
+        self.observer.token(outcome.as_ref().ok().and_then(expiry));
+        outcome
     }
 
     /// Has the token read again at the next request, because the API refused it.
     pub(super) fn distrust(&self) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).stamp = None;
+        self.is_distrusted.store(true, Ordering::Relaxed);
+    }
+}
+
+// === impl Reading ===
+
+impl Reading {
+    fn begin(&mut self, source: TokenSource) {
+        let mut held = mem::take(&mut self.held);
+        self.call = Some(spawn_blocking(move || {
+            let outcome = held.current(&source);
+            (held, outcome)
+        }));
+    }
+
+    /// Waits for the call that is under way, if there is one. It goes on when nobody waits.
+    async fn finish(&mut self) -> Option<Outcome> {
+        let ended = self.call.as_mut()?.await;
+        self.call = None;
+        // Nothing stops a call but the end of the process.
+        let stopped = |_| (Held::default(), Err("the token was not read: the exporter stops".to_owned()));
+        let (held, outcome) = ended.unwrap_or_else(stopped);
+        self.held = held;
+        Some(outcome)
     }
 }
 
 // === impl Held ===
 
 impl Held {
-    fn replace(&mut self, source: &TokenSource, stamp: Option<Stamp>) -> Result<SecretString, String> {
+    fn current(&mut self, source: &TokenSource) -> Outcome {
+        // Taken before the content is read: a change in between is then seen at the next request.
+        let stamp = source.stamp();
+        match &self.secret {
+            Some(secret) if stamp.is_some() && stamp == self.stamp => Ok(secret.clone()),
+            _ => self.replace(source, stamp),
+        }
+    }
+
+    fn replace(&mut self, source: &TokenSource, stamp: Option<Stamp>) -> Outcome {
         match (source.token(), &self.secret) {
             (Ok(secret), _) => {
-                *self = Self { secret: Some(secret.clone()), stamp, warned: false };
+                *self = Self { secret: Some(secret.clone()), stamp, ..Self::default() };
                 Ok(secret)
             }
             (Err(why), Some(older)) => {
                 if !self.warned {
-                    tracing::warn!("cannot read {source} again: {why}; the one read before is used");
+                    self.warning =
+                        Some(format!("cannot read {source} again: {why}; the one read before is used"));
                 }
                 self.warned = true;
                 self.stamp = None;
@@ -187,106 +254,4 @@ pub(super) fn expiry(token: &SecretString) -> Option<Timestamp> {
     // The cast saturates, and what is then no instant is none.
     #[expect(clippy::cast_possible_truncation, reason = "claims are whole seconds, or nearly")]
     Timestamp::from_second(exp as i64).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use super::*;
-
-    fn held(token: &Token) -> String {
-        token.current().expect("there must be a token").expose_secret().to_owned()
-    }
-
-    fn file_with(text: &[u8]) -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().expect("a folder must be had");
-        let path = folder.path().join("token");
-        std::fs::write(&path, text).expect("the token must be written");
-        (folder, path)
-    }
-
-    #[test]
-    fn a_file_is_read_without_the_white_space_around_the_token() {
-        let (_folder, path) = file_with(b" \r\n abc.def-_ \n\n");
-        assert_eq!(held(&Token::new(TokenSource::File(path))), "abc.def-_");
-    }
-
-    #[test]
-    fn a_changed_file_is_read_again_and_an_unreadable_one_is_not_missed() {
-        let (_folder, path) = file_with(b"first");
-        let token = Token::new(TokenSource::File(path.clone()));
-        assert_eq!(held(&token), "first");
-        std::fs::write(&path, "second").expect("the token must be written");
-        assert_eq!(held(&token), "second");
-        std::fs::remove_file(&path).expect("the token must be removed");
-        assert_eq!(held(&token), "second");
-        std::fs::write(&path, "").expect("the token must be written");
-        assert_eq!(held(&token), "second");
-        std::fs::write(&path, "third").expect("the token must be written");
-        assert_eq!(held(&token), "third");
-    }
-
-    #[test]
-    fn a_secret_that_is_swapped_behind_a_symlink_is_read_again() {
-        let folder = tempfile::tempdir().expect("a folder must be had");
-        let at = |name: &str| folder.path().join(name);
-        for (generation, text) in [("a", "aaaa"), ("b", "bbbb")] {
-            std::fs::create_dir(at(generation)).expect("a folder must be made");
-            std::fs::write(at(generation).join("token"), text).expect("the token must be written");
-        }
-        std::os::unix::fs::symlink("a", at("..data")).expect("a link must be made");
-        let token = Token::new(TokenSource::File(at("..data").join("token")));
-        assert_eq!(held(&token), "aaaa");
-        std::os::unix::fs::symlink("b", at("..next")).expect("a link must be made");
-        std::fs::rename(at("..next"), at("..data")).expect("the link must be swapped");
-        assert_eq!(held(&token), "bbbb");
-    }
-
-    #[test]
-    fn what_cannot_be_a_token_is_refused_without_being_shown() {
-        for text in [&b""[..], b" \n", b"Bearer s3cret", "s3cret\u{e9}".as_bytes(), b"s3\xffcret"] {
-            let (_folder, path) = file_with(text);
-            let why = Token::new(TokenSource::File(path)).current().expect_err("it must be refused");
-            assert!(why.starts_with("cannot read the token file /"), "{why}");
-            assert!(!why.contains("s3"), "{why}");
-        }
-        let (_folder, path) = file_with(&b"x".repeat(64 * 1024 + 1));
-        let why = Token::new(TokenSource::File(path)).current().expect_err("it must be refused");
-        assert!(why.ends_with("it is larger than 65536 bytes"), "{why}");
-    }
-
-    #[test]
-    fn a_folder_a_missing_file_and_a_missing_variable_are_named() {
-        let folder = tempfile::tempdir().expect("a folder must be had");
-        let why = |source| Token::new(source).current().expect_err("there must be no token");
-        assert!(why(TokenSource::File(folder.path().into())).ends_with(": it is not a file"));
-        assert!(why(TokenSource::File(folder.path().join("no"))).contains("No such file"));
-        assert_eq!(
-            why(TokenSource::Env("CLUMIO_NO_SUCH".into())),
-            "cannot read the token in the environment variable CLUMIO_NO_SUCH: it is not set"
-        );
-    }
-
-    #[test]
-    fn the_environment_is_a_source_and_debug_shows_no_token() {
-        // Set by cargo for every test.
-        let token = Token::new(TokenSource::Env("CARGO_PKG_NAME".into()));
-        assert_eq!(held(&token), "clumio-exporter");
-        let held = format!("{:?}", token.held);
-        assert!(!held.contains("clumio-exporter"), "{held}");
-    }
-
-    #[test]
-    fn the_expiry_is_read_from_the_claims_of_a_jwt() {
-        let jwt = |claims: &str| SecretString::from(format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims)));
-        assert_eq!(
-            expiry(&jwt(r#"{"sub":"x","exp":1893456000}"#)),
-            Some(Timestamp::from_second(1_893_456_000).expect("the instant must exist"))
-        );
-        for claims in [r#"{"sub":"x"}"#, r#"{"exp":"soon"}"#, r#"{"exp":1e300}"#, "no"] {
-            assert_eq!(expiry(&jwt(claims)), None);
-        }
-        assert_eq!(expiry(&SecretString::from("opaque")), None);
-    }
 }

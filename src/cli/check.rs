@@ -4,14 +4,15 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Unit};
 
-use crate::accounts::Clients;
-use crate::api::{Client, Filter, Page, TaskList};
+use crate::accounts::{Clients, Plan};
+use crate::api::{Filter, Page, TaskList};
 use crate::exposition::Exposition;
 use crate::settings::{Account, Settings};
-use crate::time::{Timestamp, earlier};
+use crate::time::{SystemClock, Timestamp, earlier};
 
 /// Reads one task of each account and prints what it found; fails if one of them could not be read.
 pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Result<ExitCode, Box<dyn Error>> {
@@ -21,10 +22,12 @@ pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Resu
         None => writeln!(out, "no config file; the environment is right")?,
     }
     let exposition = Exposition::new();
-    let mut clients = Clients::new();
+    let mut clients = Clients::new(Arc::new(SystemClock::new()));
     let mut code = ExitCode::SUCCESS;
     for account in &settings.accounts {
-        let client = match clients.client(account, settings, &exposition) {
+        let client = match clients
+            .client(&Plan::new(account, settings), Arc::new(exposition.request_metrics(&account.name)))
+        {
             Ok(client) => client,
             Err(error) => {
                 writeln!(out, "account {:?}: {error}", account.name)?;
@@ -35,7 +38,7 @@ pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Resu
         let since = whole_seconds(earlier(Timestamp::now(), settings.poll.lookback));
         writeln!(out, "account {:?}: asking {}", account.name, account.base_url)?;
         match client.page(&Filter::Created { from: since, to: None }, 1, 1).await {
-            Ok(page) => report(&mut out, account, &client, &page, since)?,
+            Ok(page) => report(&mut out, account, client.token_expiry().await, &page, since)?,
             Err(error) => {
                 writeln!(out, "account {:?}: {error}", account.name)?;
                 code = ExitCode::FAILURE;
@@ -48,7 +51,7 @@ pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Resu
 fn report(
     out: &mut impl Write,
     account: &Account,
-    client: &Client,
+    token_expiry: Option<Timestamp>,
     page: &Page,
     since: Timestamp,
 ) -> io::Result<()> {
@@ -71,7 +74,7 @@ fn report(
             writeln!(out, "  its clock is {} of this machine's", offset(ahead))?;
         }
     }
-    if let Some(expiry) = client.token_expiry() {
+    if let Some(expiry) = token_expiry {
         writeln!(out, "  the token expires {}", whole_seconds(expiry))?;
     }
     Ok(())

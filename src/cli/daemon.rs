@@ -1,4 +1,4 @@
-//! The daemon: binds, polls, serves, and stops on a signal.
+//! The daemon: binds, polls, serves, reloads, and stops on a signal.
 
 use std::error::Error;
 use std::io;
@@ -7,12 +7,17 @@ use std::process;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
+use super::logs::{self, Level};
+use super::reload::{Load, Reloader, Sites};
 use crate::accounts::Accounts;
 use crate::exposition::Exposition;
 use crate::settings::Settings;
-use crate::web::{self, Site};
+use crate::state::Directory;
+use crate::time::Timestamp;
+use crate::web::{self, Front, Health};
 
 /// The exit code of a process that a second signal ended: 128 and the number of SIGINT.
 const ABORTED: i32 = 130;
@@ -26,19 +31,26 @@ pub(super) struct Signals {
 
 /// A daemon that has its port and catches signals, and does nothing yet.
 pub(super) struct Daemon {
+    load: Load,
     settings: Settings,
+    level: Level,
     signals: Signals,
+    hangup: Signal,
     listener: TcpListener,
 }
 
 // === impl Daemon ===
 
 impl Daemon {
-    /// Binds before anything else is done, so that a taken port fails the start and nothing else.
-    pub(super) fn bind(settings: Settings) -> io::Result<Self> {
+    /// Reads the settings and starts to log. Binds before anything else is done, so that a taken port fails the start
+    /// and nothing else.
+    pub(super) fn bind(load: Load) -> Result<Self, Box<dyn Error>> {
+        let hangup = signal(SignalKind::hangup())?;
+        let settings = load()?;
+        let level = logs::init(settings.log);
         let signals = Signals::new()?;
         let listener = web::listen(&settings.web.listen_address)?;
-        Ok(Self { settings, signals, listener })
+        Ok(Self { load, settings, level, signals, hangup, listener })
     }
 
     /// Where it listens.
@@ -46,11 +58,19 @@ impl Daemon {
         self.listener.local_addr()
     }
 
-    /// Polls and serves until a signal.
+    /// Where the metrics are.
+    pub(super) fn telemetry_path(&self) -> &str {
+        &self.settings.web.telemetry_path
+    }
+
+    /// Polls, serves and reloads until a signal.
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let Self { settings, signals, listener } = self;
+        let Self { load, settings, level, signals, hangup, listener } = self;
         let exposition = Arc::new(Exposition::new());
-        let accounts = Accounts::new(&settings, &exposition)?;
+        let state = settings.state.directory.as_deref().map(Directory::open).transpose()?;
+        let accounts = Arc::new(Accounts::new(Arc::clone(&exposition), state));
+        let change = accounts.prepare(&settings)?;
+        exposition.config_read(Some(Timestamp::now()));
         info!(
             version = env!("CARGO_PKG_VERSION"),
             address = %listener.local_addr()?,
@@ -58,17 +78,27 @@ impl Daemon {
             accounts = settings.accounts.len(),
             "serving"
         );
-        let running = accounts.spawn();
-        let site = Site {
-            exposition,
-            telemetry_path: settings.web.telemetry_path,
-            max_requests: settings.web.max_requests,
-            is_healthy: Box::new(move || running.are_alive()),
-        };
-        web::serve(listener, site, signals.stop()).await?;
+        accounts.apply(change).await?;
+        let (sites, asked) = Sites::new(exposition, supervised(&accounts));
+        let front = Front::new(sites.site(&settings.web));
+        let reloader = Reloader { load, settings, level, accounts, sites, front: Arc::clone(&front) };
+        let _reloads = AbortOnDropHandle::new(tokio::spawn(reloader.run(hangup, asked)));
+        web::serve(listener, front, signals.stop()).await?;
         info!("stopped");
         Ok(())
     }
+}
+
+/// Has the accounts supervised; gives whether they and the supervisor live.
+fn supervised(accounts: &Arc<Accounts>) -> Health {
+    let supervisor = AbortOnDropHandle::new(tokio::spawn(Arc::clone(accounts).supervise()));
+    let accounts = Arc::clone(accounts);
+    Arc::new(move || {
+        if supervisor.is_finished() {
+            return Err("the supervisor of the pollers has died; see the log".to_owned());
+        }
+        accounts.health()
+    })
 }
 
 // === impl Signals ===

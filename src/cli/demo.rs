@@ -4,13 +4,13 @@ use std::error::Error;
 use std::future::pending;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use url::Url;
 
 use super::daemon::Daemon;
-use super::logs;
 use crate::settings::{self, Account, Environment, Flags, Settings, TokenSource};
 use crate::simulator::{Options, Simulator};
 
@@ -24,13 +24,14 @@ const COUNTER_HOLD: Duration = Duration::from_secs(10);
 pub(super) async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let base_url = Url::parse(&format!("http://{}/", listener.local_addr()?))?;
-    let settings = settings(flags, base_url.clone())?;
-    logs::init(settings.log);
+    let load = {
+        let (flags, base_url) = (flags.clone(), base_url.clone());
+        Arc::new(move || settings(&flags, base_url.clone()))
+    };
+    let daemon = Daemon::bind(load)?;
     let simulator = Simulator::new(Options::default());
     tokio::spawn(simulator.serve(listener, pending()));
-    let path = settings.web.telemetry_path.clone();
-    let daemon = Daemon::bind(settings)?;
-    writeln!(io::stderr(), "{}", guide(daemon.address()?, &path, &base_url))?;
+    writeln!(io::stderr(), "{}", guide(daemon.address()?, daemon.telemetry_path(), &base_url))?;
     daemon.run().await
 }
 

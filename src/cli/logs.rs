@@ -9,16 +9,19 @@ use std::panic;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::settings::{Log, LogFormat, LogLevel};
 
+/// The level of the log, which can be changed while the process runs.
+#[derive(Debug, Clone)]
+pub(super) struct Level(Handle<Targets, Registry>);
+
 /// Starts to log; once in a process.
-pub(super) fn init(log: Log) {
-    let filter = Targets::new()
-        .with_target(env!("CARGO_CRATE_NAME"), level(log.level))
-        .with_default(level(log.level).min(LevelFilter::WARN));
+pub(super) fn init(log: Log) -> Level {
+    let (filter, handle) = reload::Layer::new(filter(log.level));
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match log.format {
         LogFormat::Logfmt => Box::new(tracing_logfmt::builder().layer().with_writer(io::stderr)),
         LogFormat::Json => Box::new(fmt::layer().json().flatten_event(true).with_writer(io::stderr)),
@@ -29,6 +32,24 @@ pub(super) fn init(log: Log) {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, message = panic.payload_as_str(), "panic");
     }));
+    Level(handle)
+}
+
+// === impl Level ===
+
+impl Level {
+    /// Logs from `level` on.
+    pub(super) fn set(&self, level: LogLevel) {
+        // It fails only where no log was set up.
+        let _ = self.0.reload(filter(level));
+    }
+}
+
+fn filter(of_exporter: LogLevel) -> Targets {
+    let of_exporter = level(of_exporter);
+    Targets::new()
+        .with_target(env!("CARGO_CRATE_NAME"), of_exporter)
+        .with_default(of_exporter.min(LevelFilter::WARN))
 }
 
 fn level(level: LogLevel) -> LevelFilter {

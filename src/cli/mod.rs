@@ -5,10 +5,12 @@ mod daemon;
 mod demo;
 mod flags;
 mod logs;
+mod reload;
 
 use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use tokio::net::TcpListener;
@@ -21,6 +23,7 @@ use crate::accounts::Accounts;
 use crate::exposition::Exposition;
 use crate::settings::{self, Environment, Flags, Settings};
 use crate::simulator::{self, Simulator};
+use crate::time::Timestamp;
 
 /// Polls and scrapes wait most of the time: more threads would cost memory on large machines and gain nothing.
 const THREADS: usize = 2;
@@ -51,7 +54,10 @@ fn run(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
 async fn command(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
     let flags = cli.common.flags();
     match &cli.command {
-        None => Daemon::bind(load(&flags)?)?.run().await?,
+        None => {
+            let load = Arc::new(move || settings::load(&flags, &Environment::of_process()));
+            Daemon::bind(load)?.run().await?;
+        }
         Some(Command::Demo) => demo::run(&flags).await?,
         Some(Command::Check) => {
             return unless_stopped(check::run(&load(&flags)?, flags.config_file.as_deref())).await;
@@ -88,8 +94,9 @@ fn load(flags: &Flags) -> Result<Settings, settings::Error> {
 
 /// Polls every account once and prints the page; fails if one of them did.
 async fn once(settings: &Settings) -> Result<ExitCode, Box<dyn Error>> {
-    let exposition = Exposition::new();
-    let all_succeeded = Accounts::new(settings, &exposition)?.poll_once().await;
+    let exposition = Arc::new(Exposition::new());
+    exposition.config_read(Some(Timestamp::now()));
+    let all_succeeded = Accounts::new(Arc::clone(&exposition), None).poll_once(settings).await?;
     io::stdout().write_all(&exposition.page().plain)?;
     Ok(if all_succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

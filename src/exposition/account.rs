@@ -1,7 +1,7 @@
 //! What one account publishes: its last good numbers and how its polls went, swapped as a whole.
 //!
-//! A scrape reads whichever [`Published`] is current and never waits for a poll; a poll builds the next one and
-//! swaps it in.
+//! A scrape reads whichever [`Published`] is current and never waits for a poll; whoever has news (the poll, the
+//! supervisor of the polls, a reload) builds the next one and swaps it in.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use crate::api::Reason;
 use crate::ledger::Snapshot;
 use crate::poll::Progress;
+use crate::state::Written;
 use crate::time::Timestamp;
 
 /// Why a poll failed, as the value of the label `reason`.
@@ -21,15 +22,14 @@ pub enum Failure {
     Api(Reason),
     /// The poller panicked, which is a fault of the exporter.
     Panic,
+    /// What was read could not be kept.
+    State,
 }
 
 /// One account on the page.
 #[derive(Debug)]
 pub struct Account {
     pub(super) name: String,
-    pub(super) interval: Duration,
-    pub(super) window: Duration,
-    pub(super) progress: Arc<Progress>,
     pub(super) published: ArcSwap<Published>,
     changes: Arc<AtomicU64>,
 }
@@ -37,11 +37,17 @@ pub struct Account {
 /// How an account stands after its last poll.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Published {
+    pub(super) interval: Duration,
+    pub(super) window: Duration,
+    pub(super) progress: Arc<Progress>,
+    pub(super) token_expiry: Option<Timestamp>,
     pub(super) up: bool,
     pub(super) polls: u64,
     pub(super) failures: [u64; Failure::ALL.len()],
     pub(super) last_duration: Option<Duration>,
     pub(super) last_success: Option<Timestamp>,
+    /// What was written last to the state directory.
+    pub(super) written: Option<Written>,
     /// The numbers of the last poll that succeeded.
     pub(super) snapshot: Option<Arc<Snapshot>>,
 }
@@ -50,13 +56,14 @@ pub(super) struct Published {
 
 impl Failure {
     /// Every reason, in alphabetical order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Api(Reason::Auth),
         Self::Api(Reason::Connect),
         Self::Panic,
         Self::Api(Reason::Protocol),
         Self::Api(Reason::Rejected),
         Self::Api(Reason::Server),
+        Self::State,
         Self::Api(Reason::Throttled),
         Self::Api(Reason::Timeout),
     ];
@@ -67,6 +74,7 @@ impl Failure {
         match self {
             Self::Api(reason) => reason.as_str(),
             Self::Panic => "panic",
+            Self::State => "state",
         }
     }
 }
@@ -74,42 +82,93 @@ impl Failure {
 // === impl Account ===
 
 impl Account {
-    pub(super) fn new(
-        name: String,
-        interval: Duration,
-        window: Duration,
-        progress: Arc<Progress>,
-        changes: Arc<AtomicU64>,
-    ) -> Self {
-        Self { name, interval, window, progress, published: ArcSwap::default(), changes }
+    pub(super) fn new(name: String, changes: Arc<AtomicU64>) -> Self {
+        Self { name, published: ArcSwap::default(), changes }
+    }
+
+    /// Whether the last poll succeeded; none before the first has ended.
+    #[must_use]
+    pub fn was_up(&self) -> Option<bool> {
+        let published = self.published.load();
+        (published.polls > 0).then_some(published.up)
+    }
+
+    /// Publishes how the account is polled from now on.
+    pub fn configured(&self, interval: Duration, window: Duration) {
+        self.publish(|published| {
+            published.interval = interval;
+            published.window = window;
+        });
+    }
+
+    /// Takes the numbers off the page until a poll brings new ones, because the account begins anew, with a first
+    /// pass that goes on by `progress`. What was counted of its polls stays.
+    pub fn begins(&self, progress: &Arc<Progress>) {
+        self.publish(|published| {
+            published.progress = Arc::clone(progress);
+            published.up = false;
+            published.last_success = None;
+            published.written = None;
+            published.snapshot = None;
+        });
+    }
+
+    /// Publishes when the token expires; none where it does not say so.
+    pub fn token_expires(&self, expiry: Option<Timestamp>) {
+        if self.published.load().token_expiry != expiry {
+            self.publish(|published| published.token_expiry = expiry);
+        }
     }
 
     /// Publishes the numbers of a poll that took `took` and succeeded at `at`, on this machine's clock: rules
     /// compare it with Prometheus' own.
-    pub fn succeeded(&self, snapshot: Snapshot, took: Duration, at: Timestamp) {
-        self.publish(took, |published| {
+    pub fn succeeded(&self, snapshot: Snapshot, written: Option<Written>, took: Duration, at: Timestamp) {
+        let snapshot = Arc::new(snapshot);
+        self.publish(|published| {
+            published.polls += 1;
+            published.last_duration = Some(took);
             published.up = true;
             published.last_success = Some(at);
-            published.snapshot = Some(Arc::new(snapshot));
+            published.written = written;
+            published.snapshot = Some(Arc::clone(&snapshot));
         });
     }
 
-    /// Publishes that a poll that took `took` failed; its numbers stay those of the last that succeeded.
-    pub fn failed(&self, failure: Failure, took: Duration) {
-        self.publish(took, |published| {
+    /// Publishes what the process before kept, as old as it is.
+    pub fn restored(&self, snapshot: Option<Snapshot>, written: Written) {
+        let snapshot = snapshot.map(Arc::new);
+        self.publish(|published| {
+            published.last_success = snapshot.is_some().then_some(written.at);
+            published.written = Some(written);
+            published.snapshot.clone_from(&snapshot);
+        });
+    }
+
+    /// Publishes what may be published of a poll that took `took`, and that its numbers could not be kept.
+    pub fn not_kept(&self, snapshot: Snapshot, took: Duration) {
+        let snapshot = Arc::new(snapshot);
+        self.publish(|published| published.snapshot = Some(Arc::clone(&snapshot)));
+        self.failed(Failure::State, Some(took));
+    }
+
+    /// Publishes that a poll that took `took` failed, or that none was under way when the poller broke down; its
+    /// numbers stay those of the last that succeeded.
+    pub fn failed(&self, failure: Failure, took: Option<Duration>) {
+        self.publish(|published| {
+            published.polls += 1;
+            published.last_duration = took.or(published.last_duration);
             published.up = false;
             let counts = Failure::ALL.iter().zip(&mut published.failures);
             counts.filter(|(reason, _)| **reason == failure).for_each(|(_, count)| *count += 1);
         });
     }
 
-    /// Only the account's own poller publishes, so that nothing is lost between the read and the swap.
-    fn publish(&self, took: Duration, change: impl FnOnce(&mut Published)) {
-        let mut published = Published::clone(&self.published.load());
-        published.polls += 1;
-        published.last_duration = Some(took);
-        change(&mut published);
-        self.published.store(Arc::new(published));
+    fn publish(&self, change: impl Fn(&mut Published)) {
+        self.published.rcu(|published| {
+            let mut published = Published::clone(published);
+            change(&mut published);
+            published
+        });
         self.changes.fetch_add(1, Ordering::Release);
     }
 }

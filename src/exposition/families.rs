@@ -19,12 +19,22 @@ struct Family {
 type Label<'a> = (&'static str, &'a str);
 
 /// The accounts with what is current of each.
-type Current<'a> = [(&'a Account, &'a Published)];
+pub(super) type Current<'a> = [(&'a Account, &'a Published)];
 
 /// All families that come from polls.
 pub(super) fn families(accounts: &Current<'_>) -> Vec<MetricFamily> {
     let families = tasks(accounts).into_iter().chain(polls(accounts));
     families.map(|family| family.family).filter(|family| !family.get_metric().is_empty()).collect()
+}
+
+/// How far the first passes are that run; it moves while a poll does.
+pub(super) fn progress(accounts: &Current<'_>) -> Option<MetricFamily> {
+    let family = Family::gauge(
+        "clumio_exporter_first_pass_progress_ratio",
+        "How much of its first pass an account has read, from 0 to 1; absent while none runs.",
+    );
+    let family = family.of_each(accounts, &|published| published.progress.get()).family;
+    (!family.get_metric().is_empty()).then_some(family)
 }
 
 /// The families about tasks.
@@ -65,20 +75,12 @@ fn tasks(accounts: &Current<'_>) -> [Family; 3] {
 
 /// The families about polls.
 fn polls(accounts: &Current<'_>) -> Vec<Family> {
-    let each = |mut family: Family, value: &dyn Fn(&Account, &Published) -> Option<f64>| {
-        for (account, published) in accounts {
-            if let Some(value) = value(account, published) {
-                family.add(&[("account", &account.name)], value);
-            }
-        }
-        family
-    };
     let mut families = vec![poll_failures(accounts)];
     for (name, help, value) in POLL_GAUGES {
-        families.push(each(Family::gauge(name, help), value));
+        families.push(Family::gauge(name, help).of_each(accounts, value));
     }
     for (name, help, value) in POLL_COUNTERS {
-        families.push(each(Family::counter(name, help), value));
+        families.push(Family::counter(name, help).of_each(accounts, value));
     }
     families
 }
@@ -99,49 +101,81 @@ fn snapshots<'a>(accounts: &Current<'a>) -> impl Iterator<Item = (&'a Account, &
 }
 
 /// A family with one sample an account: its name, its help, and its value where there is one.
-type PerAccount = (&'static str, &'static str, &'static (dyn Fn(&Account, &Published) -> Option<f64> + Sync));
+type PerAccount = (&'static str, &'static str, &'static (dyn Fn(&Published) -> Option<f64> + Sync));
 
-const POLL_GAUGES: [PerAccount; 6] = [
+const POLL_GAUGES: [PerAccount; 10] = [
     (
         "clumio_up",
         "1 if the last poll of the account succeeded, 0 if it failed or none has ended yet.",
-        &|_, published| Some(f64::from(published.up)),
+        &|published| Some(f64::from(published.up)),
+    ),
+    (
+        "clumio_token_expiry_timestamp_seconds",
+        "When the API token of the account says that it expires (its exp claim, not verified); absent where it says \
+         nothing. Read on the exporter's own timer.",
+        &|published| published.token_expiry.map(unix_seconds),
     ),
     (
         "clumio_exporter_last_poll_duration_seconds",
         "How long the last poll took, successful or not.",
-        &|_, published| published.last_duration.as_ref().map(Duration::as_secs_f64),
+        &|published| published.last_duration.as_ref().map(Duration::as_secs_f64),
     ),
     (
         "clumio_exporter_poll_interval_seconds",
         "How often the account is polled, as configured.",
-        &|account, _| Some(account.interval.as_secs_f64()),
+        &|published| Some(published.interval.as_secs_f64()),
     ),
     (
         "clumio_exporter_poll_window_seconds",
-        "How long ended tasks stay in clumio_tasks, as configured.",
-        &|account, _| Some(account.window.as_secs_f64()),
+        "How long ended tasks stay in clumio_tasks: as configured, but a window that was made longer counts when \
+         everything was read for it.",
+        &|published| {
+            let window = published.snapshot.as_ref().map_or(published.window, |snapshot| snapshot.window);
+            Some(window.as_secs_f64())
+        },
     ),
     (
         "clumio_exporter_last_success_timestamp_seconds",
         "When the last successful poll ended: how old the numbers are.",
-        &|_, published| published.last_success.map(unix_seconds),
+        &|published| published.last_success.map(unix_seconds),
     ),
     (
         "clumio_exporter_watermark_timestamp_seconds",
         "The newest creation of a task read so far, on the API's clock. It stands still on a quiet account.",
-        &|_, published| published.snapshot.as_ref().map(|snapshot| unix_seconds(snapshot.watermark)),
+        &|published| published.snapshot.as_ref().map(|snapshot| unix_seconds(snapshot.watermark)),
+    ),
+    (
+        "clumio_exporter_audit_drift_tasks",
+        "The exporter's own count of tasks minus the API's, over a range of creation, as of the last audit: below 0, tasks \
+         were listed too late.",
+        &|published| published.snapshot.as_ref()?.drift.map(|drift| drift as f64),
+    ),
+    ("clumio_exporter_state_bytes", "The size of the state file.", &|published| {
+        published.written.map(|written| written.bytes as f64)
+    }),
+    (
+        "clumio_exporter_state_last_write_timestamp_seconds",
+        "When the state file was last written.",
+        &|published| published.written.map(|written| unix_seconds(written.at)),
     ),
 ];
 
-const POLL_COUNTERS: [PerAccount; 2] = [
-    ("clumio_exporter_polls_total", "Polls that ended, successful or not.", &|_, published| {
+const POLL_COUNTERS: [PerAccount; 3] = [
+    ("clumio_exporter_polls_total", "Polls that ended, successful or not.", &|published| {
         Some(published.polls as f64)
     }),
     (
+        "clumio_exporter_tasks_missed_total",
+        "Tasks that the API listed too late to be counted in any other counter; in clumio_tasks they are.",
+        &|published| {
+            let snapshot = published.snapshot.as_ref();
+            Some(snapshot.map_or(0.0, |snapshot| snapshot.missed_total as f64))
+        },
+    ),
+    (
         "clumio_exporter_tasks_vanished_total",
         "Open tasks that the API stopped returning, so that their end is not known.",
-        &|_, published| {
+        &|published| {
             let snapshot = published.snapshot.as_ref();
             Some(snapshot.map_or(0.0, |snapshot| snapshot.vanished_total as f64))
         },
@@ -165,6 +199,16 @@ impl Family {
         family.set_help(help.to_owned());
         family.set_field_type(kind);
         Self { family }
+    }
+
+    /// The family with one sample for each account that has a value.
+    fn of_each(mut self, accounts: &Current<'_>, value: &dyn Fn(&Published) -> Option<f64>) -> Self {
+        for (account, published) in accounts {
+            if let Some(value) = value(published) {
+                self.add(&[("account", &account.name)], value);
+            }
+        }
+        self
     }
 
     /// Adds a sample; the labels are printed in this order, which is to be that of their names.

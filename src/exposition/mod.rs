@@ -6,18 +6,21 @@
 mod account;
 mod families;
 mod page;
+mod reloads;
 mod requests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
-use prometheus::{GaugeVec, IntGauge, Opts, Registry, TextEncoder};
+use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 
+use families::Current;
+use reloads::Reloads;
 use requests::RequestFamilies;
 
 pub use account::{Account, Failure};
@@ -25,6 +28,7 @@ pub use page::Page;
 pub use requests::RequestMetrics;
 
 use crate::poll::Progress;
+use crate::time::Timestamp;
 
 /// The media type of the page: the text format, version 0.0.4.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -35,7 +39,7 @@ pub struct Exposition {
     changes: Arc<AtomicU64>,
     registry: Registry,
     requests: Arc<RequestFamilies>,
-    progress: GaugeVec,
+    reloads: Reloads,
     cache: page::Cache,
 }
 
@@ -50,17 +54,10 @@ impl Exposition {
     pub fn new() -> Self {
         let registry = Registry::new();
         let requests = Arc::new(RequestFamilies::new());
-        let progress = GaugeVec::new(
-            Opts::new(
-                "clumio_exporter_first_pass_progress_ratio",
-                "How much of its first pass an account has read, from 0 to 1; absent while none runs.",
-            ),
-            &["account"],
-        )
-        .expect("the family must be well-formed");
+        let reloads = Reloads::new();
         let registered = requests
             .register(&registry)
-            .and_then(|()| registry.register(Box::new(progress.clone())))
+            .and_then(|()| reloads.register(&registry))
             .and_then(|()| registry.register(Box::new(build_info())))
             .and_then(|()| registry.register(Box::new(ProcessCollector::for_self())));
         registered.expect("no family must be registered twice");
@@ -69,7 +66,7 @@ impl Exposition {
             changes: Arc::default(),
             registry,
             requests,
-            progress,
+            reloads,
             cache: page::Cache::default(),
         }
     }
@@ -80,23 +77,55 @@ impl Exposition {
         RequestMetrics::new(account, Arc::clone(&self.requests))
     }
 
-    /// Adds an account to the page; until it publishes, `clumio_up` is 0.
+    /// An account that is not on the page yet.
+    #[must_use]
+    pub fn account(&self, name: &str) -> Arc<Account> {
+        Arc::new(Account::new(name.to_owned(), Arc::clone(&self.changes)))
+    }
+
+    /// Puts an account on the page, in place of the one that has its name; until it publishes, `clumio_up` is 0.
+    pub fn show(&self, account: &Arc<Account>) {
+        self.requests.begin(&account.name);
+        self.change(|accounts| {
+            accounts.retain(|shown| shown.name != account.name);
+            accounts.push(Arc::clone(account));
+            accounts.sort_by(|a, b| a.name.cmp(&b.name));
+        });
+    }
+
+    /// Adds an account that is polled like this to the page.
     pub fn add_account(
         &self,
         name: &str,
         interval: Duration,
         window: Duration,
-        progress: Arc<Progress>,
+        progress: &Arc<Progress>,
     ) -> Arc<Account> {
-        let changes = Arc::clone(&self.changes);
-        let account = Arc::new(Account::new(name.to_owned(), interval, window, progress, changes));
+        let account = self.account(name);
+        account.configured(interval, window);
+        account.begins(progress);
+        self.show(&account);
+        account
+    }
+
+    /// Takes every series of an account off the page; its client must report nothing any more.
+    pub fn remove_account(&self, name: &str) {
+        self.change(|accounts| accounts.retain(|account| account.name != name));
+        self.requests.forget(name);
+    }
+
+    /// Publishes whether the configuration that was read last is in use, and since when if it is.
+    pub fn config_read(&self, in_use_since: Option<Timestamp>) {
+        self.reloads.ended(in_use_since);
+    }
+
+    fn change(&self, change: impl Fn(&mut Vec<Arc<Account>>)) {
         self.accounts.rcu(|accounts| {
             let mut accounts = Vec::clone(accounts);
-            accounts.push(Arc::clone(&account));
-            accounts.sort_by(|a, b| a.name.cmp(&b.name));
+            change(&mut accounts);
             accounts
         });
-        account
+        self.changes.fetch_add(1, Ordering::Release);
     }
 
     /// The page as last rendered, if that is less than a second ago.
@@ -113,22 +142,22 @@ impl Exposition {
     }
 
     fn polled_families(&self) -> Vec<MetricFamily> {
+        self.with_current(families::families)
+    }
+
+    fn live_families(&self) -> Vec<MetricFamily> {
+        let mut families = self.registry.gather();
+        families.extend(self.with_current(families::progress));
+        families
+    }
+
+    /// Gives what is current of each account to `read`.
+    fn with_current<T>(&self, read: impl FnOnce(&Current<'_>) -> T) -> T {
         let accounts = self.accounts.load();
         let published: Vec<_> = accounts.iter().map(|account| account.published.load()).collect();
         let current: Vec<_> =
             accounts.iter().zip(&published).map(|(account, published)| (&**account, &***published)).collect();
-        families::families(&current)
-    }
-
-    fn live_families(&self) -> Vec<MetricFamily> {
-        for account in self.accounts.load().iter() {
-            let labels = [account.name.as_str()];
-            match account.progress.get() {
-                Some(ratio) => self.progress.with_label_values(&labels).set(ratio),
-                None => drop(self.progress.remove_label_values(&labels)),
-            }
-        }
-        self.registry.gather()
+        read(&current)
     }
 }
 

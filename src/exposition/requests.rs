@@ -1,11 +1,11 @@
 //! What the client did, request by request: the families that move while a poll runs.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, exponential_buckets,
-};
+use prometheus::core::{Collector, MetricVec, MetricVecBuilder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, exponential_buckets};
 
 use crate::api::{Observer, Reason};
 use crate::tasks::Defect;
@@ -25,8 +25,6 @@ pub(super) struct RequestFamilies {
 pub struct RequestMetrics {
     account: String,
     families: Arc<RequestFamilies>,
-    durations: Histogram,
-    rows: IntCounter,
 }
 
 // === impl RequestFamilies ===
@@ -71,26 +69,50 @@ impl RequestFamilies {
         registry.register(Box::new(self.rows.clone()))?;
         registry.register(Box::new(self.defects.clone()))
     }
+
+    /// Puts the series of `account` at 0 wherever the values of a label are known, so that no first increase is
+    /// lost.
+    pub(super) fn begin(&self, account: &str) {
+        for reason in Reason::ALL {
+            self.retries.with_label_values(&[account, reason.as_str()]);
+        }
+        for defect in Defect::ALL {
+            self.defects.with_label_values(&[account, defect.as_str()]);
+        }
+        self.requests.with_label_values(&[account, "200"]);
+        self.durations.with_label_values(&[account]);
+        self.rows.with_label_values(&[account]);
+    }
+
+    /// Removes the series of `account`.
+    pub(super) fn forget(&self, account: &str) {
+        remove(&self.requests, account);
+        remove(&self.durations, account);
+        remove(&self.retries, account);
+        remove(&self.rows, account);
+        remove(&self.defects, account);
+    }
+}
+
+/// Removes the series of an account, whatever their other labels are: the statuses of answers are the API's own.
+fn remove<T: MetricVecBuilder>(family: &MetricVec<T>, account: &str) {
+    for metrics in family.collect() {
+        for metric in metrics.get_metric() {
+            let labels = metric.get_label().iter().map(|pair| (pair.name(), pair.value()));
+            let labels: HashMap<_, _> = labels.collect();
+            if labels.get("account") == Some(&account) {
+                // It fails only if the series is gone already.
+                let _ = family.remove(&labels);
+            }
+        }
+    }
 }
 
 // === impl RequestMetrics ===
 
 impl RequestMetrics {
-    /// The series of `account`, at 0 wherever the values of a label are known, so that no first increase is lost.
     pub(super) fn new(account: &str, families: Arc<RequestFamilies>) -> Self {
-        for reason in Reason::ALL {
-            families.retries.with_label_values(&[account, reason.as_str()]);
-        }
-        for defect in Defect::ALL {
-            families.defects.with_label_values(&[account, defect.as_str()]);
-        }
-        families.requests.with_label_values(&[account, "200"]);
-        Self {
-            account: account.to_owned(),
-            durations: families.durations.with_label_values(&[account]),
-            rows: families.rows.with_label_values(&[account]),
-            families,
-        }
+        Self { account: account.to_owned(), families }
     }
 }
 
@@ -98,7 +120,7 @@ impl Observer for RequestMetrics {
     fn request(&self, status: Option<u16>, took: Duration) {
         let code = status.map_or_else(|| "error".to_owned(), |status| status.to_string());
         self.families.requests.with_label_values(&[self.account.as_str(), &code]).inc();
-        self.durations.observe(took.as_secs_f64());
+        self.families.durations.with_label_values(&[self.account.as_str()]).observe(took.as_secs_f64());
     }
 
     fn retry(&self, reason: Reason) {
@@ -106,7 +128,7 @@ impl Observer for RequestMetrics {
     }
 
     fn rows(&self, rows: u64) {
-        self.rows.inc_by(rows);
+        self.families.rows.with_label_values(&[self.account.as_str()]).inc_by(rows);
     }
 
     fn defect(&self, defect: Defect) {

@@ -6,7 +6,7 @@ use config::ValueKind;
 
 use super::error::quote;
 use super::table::{Table, Verdict};
-use super::values::{text, whole};
+use super::values::{flag, text, whole};
 
 /// What is served, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Web {
     pub telemetry_path: String,
     /// How many requests are served at once; more get 503.
     pub max_requests: usize,
+    /// Whether `POST /-/reload` reads the configuration again.
+    pub enable_lifecycle: bool,
 }
 
 // === impl Web ===
@@ -27,6 +29,7 @@ impl Web {
             listen_address: table.or("listen_address", ":10317".to_owned(), listen_address),
             telemetry_path: table.or("telemetry_path", "/metrics".to_owned(), telemetry_path),
             max_requests: table.or("max_requests", 40, whole(1..=10_000)),
+            enable_lifecycle: table.or("enable_lifecycle", false, flag),
         };
         table.close();
         web

@@ -1,5 +1,6 @@
 //! The state directory: who may write, and which file is whose.
 
+use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -28,15 +29,18 @@ pub struct Directory {
     path: PathBuf,
     /// Holds the lock; none as long as the directory cannot be written.
     lock: SyncMutex<Option<File>>,
+    /// Who reads or writes the file of an account, by its name: a write that was given up still ends, and must not meet
+    /// another one.
+    turns: SyncMutex<HashMap<String, Arc<Mutex<()>>>>,
 }
 
 /// The state file of one account.
 #[derive(Debug, Clone)]
 pub struct Disk {
     directory: Arc<Directory>,
+    name: String,
     path: PathBuf,
     identity: Identity,
-    /// Writes one after the other, in the order in which they were asked for: one that was given up still ends.
     turn: Arc<Mutex<()>>,
 }
 
@@ -70,7 +74,8 @@ impl Directory {
                 "make it yourself, or set state.directory to another one",
             )
         })?;
-        let directory = Self { path: path.to_owned(), lock: SyncMutex::default() };
+        let directory =
+            Self { path: path.to_owned(), lock: SyncMutex::default(), turns: SyncMutex::default() };
         match directory.ensure_locked() {
             Err(error @ Error::Io { .. }) => error!(%error, "the state directory cannot be written"),
             outcome => outcome?,
@@ -78,37 +83,23 @@ impl Directory {
         Ok(directory)
     }
 
-    /// Finds the state of an account, and gives the file that keeps it from now on.
+    /// The state file of an account.
     ///
     /// # Errors
     /// When there is a file that this user may not read: it is left alone.
-    pub fn account(
-        self: &Arc<Self>,
-        name: &str,
-        identity: Identity,
-        rules: &Rules,
-    ) -> Result<(Disk, Option<Restored>), Error> {
+    pub fn account(self: &Arc<Self>, name: &str, identity: Identity) -> Result<Disk, Error> {
         let path = self.path.join(format!("{name}.json"));
-        let restored = match file::read(&path) {
-            Ok(None) => None,
-            Ok(Some(text)) => match restore(&text, &identity, rules) {
-                Ok(restored) => Some(restored),
-                Err(fault) => {
-                    set_aside(&path, name, &fault);
-                    None
-                }
-            },
+        match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                 let remedy = "let the user that runs clumio-exporter read and write it, or move it away";
                 return Err(io_error(&path, "read the state", &error, remedy));
             }
-            Err(error) => {
-                set_aside(&path, name, &Fault::Damaged(error.to_string()));
-                None
-            }
-        };
-        let directory = Arc::clone(self);
-        Ok((Disk { directory, path, identity, turn: Arc::default() }, restored))
+            // Anything else is for whoever restores it to find.
+            _ => {}
+        }
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = Arc::clone(turns.entry(name.to_owned()).or_default());
+        Ok(Disk { directory: Arc::clone(self), name: name.to_owned(), path, identity, turn })
     }
 
     /// Takes the lock, if this process does not hold it yet.
@@ -195,6 +186,31 @@ impl Storage for Disk {
 }
 
 impl Disk {
+    /// What was kept; none if nothing was, or if it is not to be believed: then it is set aside, and the log says so.
+    pub async fn restore(&self, rules: &Rules) -> Option<Restored> {
+        let turn = Arc::clone(&self.turn).lock_owned().await;
+        let (disk, rules) = (self.clone(), rules.clone());
+        let restored = spawn_blocking(move || {
+            let _turn = turn;
+            disk.read(&rules)
+        });
+        restored.await.unwrap_or_else(|error| {
+            error!(account = self.name, %error, "reading the state panicked, a fault of the exporter: please report it");
+            None
+        })
+    }
+
+    fn read(&self, rules: &Rules) -> Option<Restored> {
+        let text = file::read(&self.path).map_err(|error| Fault::Damaged(error.to_string())).transpose()?;
+        match text.and_then(|text| restore(&text, &self.identity, rules)) {
+            Ok(restored) => Some(restored),
+            Err(fault) => {
+                set_aside(&self.path, &self.name, &fault);
+                None
+            }
+        }
+    }
+
     fn write(&self, text: &[u8]) -> Result<(), Error> {
         self.directory.ensure_locked()?;
         file::replace(&self.path, text)

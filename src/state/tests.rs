@@ -78,9 +78,20 @@ fn directory(path: &Path) -> Arc<Directory> {
     Arc::new(Directory::open(path).expect("the directory must open"))
 }
 
-fn save(disk: &Disk, memory: Memory) -> Result<Option<Written>, Error> {
+fn block_on<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
-    runtime.block_on(disk.save(memory))
+    runtime.block_on(future)
+}
+
+/// The file of an account, and what was kept in it.
+fn open(directory: &Arc<Directory>) -> (Disk, Option<Restored>) {
+    let disk = directory.account("prod", identity()).expect("it must open");
+    let restored = block_on(disk.restore(&rules()));
+    (disk, restored)
+}
+
+fn save(disk: &Disk, memory: Memory) -> Result<Option<Written>, Error> {
+    block_on(disk.save(memory))
 }
 
 /// The names of the files in a directory, sorted.
@@ -182,14 +193,14 @@ fn a_saved_account_is_restored_and_private() {
     let folder = tempfile::tempdir().expect("a folder must be had");
     let path = folder.path().join("below/state");
     let directory = directory(&path);
-    let (disk, none) = directory.account("prod", identity(), &rules()).expect("it must open");
+    let (disk, none) = open(&directory);
     assert!(none.is_none());
     let written = save(&disk, memory()).expect("it must be kept").expect("a disk must say what it wrote");
     let file = path.join("prod.json");
     assert_eq!(fs::metadata(&file).expect("the file must be there").len(), written.bytes);
     let mode = |path: &Path| fs::metadata(path).expect("it must be there").permissions().mode() & 0o777;
     assert_eq!((mode(&path), mode(&file)), (0o700, 0o600));
-    let (_, restored) = directory.account("prod", identity(), &rules()).expect("it must open");
+    let (_, restored) = open(&directory);
     let restored = restored.expect("it must be restored");
     assert_eq!(restored.written, written);
     assert_eq!(restored.ledger.snapshot(), ledger().snapshot());
@@ -203,7 +214,7 @@ fn what_is_not_believed_is_set_aside_and_never_lost() {
     let file = folder.path().join("prod.json");
     for _ in 0..2 {
         fs::write(&file, "{}").expect("the file must be written");
-        let (disk, none) = directory.account("prod", identity(), &rules()).expect("it must open");
+        let (disk, none) = open(&directory);
         assert!(none.is_none());
         save(&disk, memory()).expect("it must be kept");
     }
@@ -231,7 +242,7 @@ fn an_unfinished_file_of_a_crash_is_overwritten() {
     let folder = tempfile::tempdir().expect("a folder must be had");
     let directory = directory(folder.path());
     fs::write(folder.path().join("prod.json.new"), "half a fi").expect("the file must be written");
-    let (disk, none) = directory.account("prod", identity(), &rules()).expect("it must open");
+    let (disk, none) = open(&directory);
     assert!(none.is_none());
     save(&disk, memory()).expect("it must be kept");
     assert_eq!(files(folder.path()), ["lock", "prod.json"]);
@@ -241,7 +252,7 @@ fn an_unfinished_file_of_a_crash_is_overwritten() {
 fn what_cannot_be_written_leaves_what_was_kept() {
     let folder = tempfile::tempdir().expect("a folder must be had");
     let directory = directory(folder.path());
-    let (disk, _) = directory.account("prod", identity(), &rules()).expect("it must open");
+    let (disk, _) = open(&directory);
     save(&disk, memory()).expect("it must be kept");
     let kept = fs::read(folder.path().join("prod.json")).expect("the file must be read");
     // A directory in the place of the new file: nothing can be written there, whoever tries.

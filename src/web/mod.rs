@@ -3,6 +3,8 @@
 //! Nothing here waits for a poll or asks the API: `/metrics` answers 200 with the last good numbers when Clumio cannot
 //! be reached, and the health paths never depend on Clumio, because restarting the exporter would not mend it.
 
+mod front;
+mod lifecycle;
 mod listen;
 mod pages;
 
@@ -16,11 +18,13 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum_server::Handle;
 use hyper_util::rt::TokioTimer;
 use tokio::sync::Semaphore;
 
+pub use front::Front;
+pub use lifecycle::Reload;
 pub use listen::listen;
 
 use crate::exposition::Exposition;
@@ -39,9 +43,14 @@ pub struct Site {
     pub telemetry_path: String,
     /// How many requests are answered at once; 503 beyond.
     pub max_requests: usize,
-    /// Whether the process and its pollers live.
-    pub is_healthy: Box<dyn Fn() -> bool + Send + Sync>,
+    /// Whether the process and its pollers live, and else what is wrong.
+    pub health: Health,
+    /// Reads the configuration again; none where clients may not ask for that.
+    pub reload: Option<Reload>,
 }
+
+/// Whether the process and its pollers live, and else what is wrong.
+pub type Health = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// The site with what its handlers share.
 struct Served {
@@ -49,16 +58,20 @@ struct Served {
     permits: Semaphore,
 }
 
-/// Serves the site on `listener` until `stop` is done, and then until its last requests are answered.
+/// Serves what `front` shows on `listener` until `stop` is done, and then until its last requests are answered.
 ///
 /// # Errors
 /// When the listener fails.
-pub async fn serve(listener: TcpListener, site: Site, stop: impl Future<Output = ()>) -> io::Result<()> {
+pub async fn serve(
+    listener: TcpListener,
+    front: Arc<Front>,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
     let handle = Handle::new();
     let mut server =
         axum_server::from_tcp(listener)?.handle(handle.clone()).first_request_timeout(HEAD_TIMEOUT);
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    let serve = server.serve(router(site).into_make_service());
+    let serve = server.serve(front.router().into_make_service());
     tokio::pin!(serve);
     tokio::select! {
         ended = &mut serve => return ended,
@@ -73,6 +86,7 @@ fn router(site: Site) -> Router {
     let limited = Router::new()
         .route("/", get(pages::landing))
         .route(&served.site.telemetry_path, get(pages::metrics))
+        .route("/-/reload", post(lifecycle::reload))
         .fallback(pages::not_found)
         .layer(middleware::from_fn_with_state(Arc::clone(&served), limit));
     // A kubelet must be answered however many others ask.
@@ -90,10 +104,10 @@ async fn limit(State(served): State<Arc<Served>>, request: Request, next: Next) 
 }
 
 async fn healthy(State(served): State<Arc<Served>>) -> Response {
-    if (served.site.is_healthy)() {
-        return "healthy\n".into_response();
+    match (served.site.health)() {
+        Ok(()) => "healthy\n".into_response(),
+        Err(complaint) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{complaint}\n")).into_response(),
     }
-    (StatusCode::INTERNAL_SERVER_ERROR, "a poller has ended\n").into_response()
 }
 
 /// Whoever is asked is serving, and there is no state to restore before that.

@@ -13,10 +13,11 @@ use serde_json::Value;
 use crate::harness::{ACCOUNT, Api, Exporter, FAST};
 
 /// Families whose values are of the machine or the moment.
-const VOLATILE: [&str; 8] = [
+const VOLATILE: [&str; 9] = [
     "clumio_exporter_api_request_duration_seconds",
     "clumio_exporter_api_requests_total",
     "clumio_exporter_build_info",
+    "clumio_exporter_config_last_reload_success_timestamp_seconds",
     "clumio_exporter_last_poll_duration_seconds",
     "clumio_exporter_last_success_timestamp_seconds",
     "clumio_exporter_polls_total",

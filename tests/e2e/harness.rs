@@ -145,18 +145,44 @@ impl Config {
     }
 
     /// The same with one account more, whose token is in a file of its own.
-    pub fn account(self, name: &str, url: &str, token: &str) -> Self {
+    pub fn account(mut self, name: &str, url: &str, token: &str) -> Self {
+        self.add_account(name, url, token);
+        self
+    }
+
+    /// Adds an account, whose token is in a file of its own.
+    pub fn add_account(&mut self, name: &str, url: &str, token: &str) {
         self.write_token(name, token);
         let file = self.token_file(name);
-        self.account_with(name, url, &file)
+        self.add_account_with(name, url, &file);
     }
 
     /// The same with one account more, whose token is in this file.
     pub fn account_with(mut self, name: &str, url: &str, token_file: &Path) -> Self {
+        self.add_account_with(name, url, token_file);
+        self
+    }
+
+    fn add_account_with(&mut self, name: &str, url: &str, token_file: &Path) {
         let file = token_file.display();
         let account = format!("name = \"{name}\"\nbase_url = \"{url}\"\ntoken_file = \"{file}\"\n");
         write!(self.text, "[[accounts]]\n{account}").expect("writing to memory must not fail");
-        self
+    }
+
+    /// Takes an account out.
+    pub fn remove_account(&mut self, name: &str) {
+        let blocks = self.text.split("[[accounts]]\n").map(str::to_owned).collect::<Vec<_>>();
+        let own = format!("name = \"{name}\"\n");
+        let stay: Vec<_> =
+            blocks.iter().filter(|block| !block.starts_with(&own)).map(String::as_str).collect();
+        assert!(stay.len() < blocks.len(), "{name} must be there");
+        self.text = stay.join("[[accounts]]\n");
+    }
+
+    /// Writes something else in the place of some text.
+    pub fn replace(&mut self, text: &str, by: &str) {
+        assert!(self.text.contains(text), "{text} must be in the config");
+        self.text = self.text.replace(text, by);
     }
 
     /// The same with an account that the API refuses, and one whose API is not there.
@@ -223,6 +249,29 @@ impl Exporter {
         let request =
             self.http.get(format!("http://{}{path}", self.address)).header("accept-encoding", "gzip");
         request.send().await.unwrap_or_else(|error| panic!("{path} must be answered: {error}"))
+    }
+
+    /// Asks for a reload, with these headers; gives the status and the text of the answer.
+    pub async fn post_reload(&self, headers: &[(&str, &str)]) -> (u16, String) {
+        let mut request = self.http.post(format!("http://{}/-/reload", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = request.send().await.expect("it must answer");
+        let status = answer.status().as_u16();
+        (status, answer.text().await.expect("the answer must be whole"))
+    }
+
+    /// Writes the config file anew, sends SIGHUP, and waits until it was read; gives whether it is in use.
+    pub async fn reload(&self) -> bool {
+        const READ: [&str; 2] = ["the configuration was read again", "the configuration was refused"];
+        let read = |log: &str| READ.map(|words| log.matches(words).count());
+        self.config.file();
+        let before = read(&self.process.stderr());
+        self.process.signal("HUP");
+        let after = self.process.says("it reloads", |log| Some(read(log)).filter(|it| *it != before)).await;
+        assert_eq!(after.iter().sum::<usize>(), before.iter().sum::<usize>() + 1, "it reloads once");
+        after[0] > before[0]
     }
 
     pub async fn scrape(&self) -> Page {

@@ -12,5 +12,6 @@ mod lifecycle;
 mod outage;
 mod page;
 mod process;
+mod reload;
 mod tokens;
 mod truth;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clumio_exporter::exposition::Exposition;
 use clumio_exporter::simulator::{Fault, Faults};
-use clumio_exporter::web::{self, Site};
+use clumio_exporter::web::{self, Front, Site};
 
 use crate::harness::{ACCOUNT, Api, Config, Exporter, FAST, http};
 use crate::process::TOKEN;
@@ -99,9 +99,10 @@ async fn more_requests_than_allowed_get_503_but_for_health() {
         exposition: Arc::new(Exposition::new()),
         telemetry_path: "/metrics".to_owned(),
         max_requests: 0,
-        is_healthy: Box::new(|| true),
+        health: Arc::new(|| Ok(())),
+        reload: None,
     };
-    let serving = tokio::spawn(web::serve(listener, site, std::future::pending()));
+    let serving = tokio::spawn(web::serve(listener, Front::new(site), std::future::pending()));
     let http = http();
     let status = async |path: &str| {
         let answer = http.get(format!("http://{address}{path}")).send().await;
@@ -109,5 +110,25 @@ async fn more_requests_than_allowed_get_503_but_for_health() {
     };
     assert_eq!([status("/metrics").await, status("/").await, status("/no").await], [503; 3]);
     assert_eq!([status("/-/healthy").await, status("/-/ready").await], [200; 2]);
+    serving.abort();
+}
+
+/// In this process, because nothing that a test can do to the real one makes its pollers hang for minutes.
+#[tokio::test(flavor = "multi_thread")]
+async fn health_fails_with_what_is_wrong() {
+    let listener = web::listen("127.0.0.1:0").expect("a free port must be had");
+    let address = listener.local_addr().expect("it must have an address");
+    let site = Site {
+        exposition: Arc::new(Exposition::new()),
+        telemetry_path: "/metrics".to_owned(),
+        max_requests: 1,
+        health: Arc::new(|| Err("the poller of account \"prod\" has not got on".to_owned())),
+        reload: None,
+    };
+    let serving = tokio::spawn(web::serve(listener, Front::new(site), std::future::pending()));
+    let answer = http().get(format!("http://{address}/-/healthy")).send().await.expect("it must answer");
+    assert_eq!(answer.status(), 500);
+    let text = answer.text().await.expect("the answer must be whole");
+    assert_eq!(text, "the poller of account \"prod\" has not got on\n");
     serving.abort();
 }

@@ -5,6 +5,7 @@
 
 mod faults;
 mod logs;
+mod observer;
 mod pages;
 mod tokens;
 

@@ -100,8 +100,8 @@ async fn the_expiry_of_the_token_can_be_asked_for() {
     let folder = tempfile::tempdir().expect("a folder must be had");
     let path = folder.path().join("token");
     let client = client(&options_with(&api, &path), &Arc::default());
-    assert_eq!(client.token_expiry(), None);
+    assert_eq!(client.token_expiry().await, None);
     // {"exp":1893456000}
     std::fs::write(&path, "e30.eyJleHAiOjE4OTM0NTYwMDB9.c2ln").expect("the token must be written");
-    assert_eq!(client.token_expiry(), Some(at("2030-01-01T00:00:00Z")));
+    assert_eq!(client.token_expiry().await, Some(at("2030-01-01T00:00:00Z")));
 }

@@ -11,7 +11,12 @@ fn the_defaults_are_those_that_the_product_promises() {
     let seconds = Duration::from_secs;
     assert_eq!(
         settings.web,
-        Web { listen_address: ":10317".to_owned(), telemetry_path: "/metrics".to_owned(), max_requests: 40 }
+        Web {
+            listen_address: ":10317".to_owned(),
+            telemetry_path: "/metrics".to_owned(),
+            max_requests: 40,
+            enable_lifecycle: false
+        }
     );
     assert_eq!(settings.log, Log { level: LogLevel::Info, format: LogFormat::Logfmt });
     assert_eq!(

@@ -1,0 +1,175 @@
+//! Reload: reads the configuration again while the daemon runs, and applies it whole or not at all.
+//!
+//! One task does it, so that two reloads never overlap and none is left half-way when whoever asked for it hangs up.
+//! Everything that can fail comes first. The place where it listens and the form of the log stay as they were at the
+//! start, and so does the place of the state: a new one is refused, because accepting and ignoring it would be a lie.
+
+use std::sync::Arc;
+
+use futures::FutureExt;
+use tokio::signal::unix::Signal;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::spawn_blocking;
+use tracing::{error, info};
+
+use super::logs::Level;
+use crate::accounts::{Accounts, Applied, Change};
+use crate::exposition::Exposition;
+use crate::settings::{self, Settings, Web};
+use crate::time::Timestamp;
+use crate::web::{Front, Health, Reload, Site};
+
+/// Reads the settings: at the start, and at each reload.
+pub(super) type Load = Arc<dyn Fn() -> Result<Settings, settings::Error> + Send + Sync>;
+
+/// Everything that is wrong, a line each.
+type Problems = Vec<String>;
+
+/// Asks for a reload, and is told what came of it.
+type Ask = oneshot::Sender<Result<(), String>>;
+
+/// Everything that a reload can change.
+pub(super) struct Reloader {
+    pub(super) load: Load,
+    /// What is in use.
+    pub(super) settings: Settings,
+    pub(super) level: Level,
+    pub(super) accounts: Arc<Accounts>,
+    pub(super) sites: Sites,
+    pub(super) front: Arc<Front>,
+}
+
+/// Makes the site that `[web]` describes.
+pub(super) struct Sites {
+    exposition: Arc<Exposition>,
+    health: Health,
+    asks: mpsc::Sender<Ask>,
+}
+
+/// The requests for reloads that came over HTTP.
+pub(super) struct Asked(mpsc::Receiver<Ask>);
+
+// === impl Sites ===
+
+impl Sites {
+    /// The sites, and what their clients ask for.
+    pub(super) fn new(exposition: Arc<Exposition>, health: Health) -> (Self, Asked) {
+        let (asks, asked) = mpsc::channel(1);
+        (Self { exposition, health, asks }, Asked(asked))
+    }
+
+    pub(super) fn site(&self, web: &Web) -> Site {
+        Site {
+            exposition: Arc::clone(&self.exposition),
+            telemetry_path: web.telemetry_path.clone(),
+            max_requests: web.max_requests,
+            health: Arc::clone(&self.health),
+            reload: web.enable_lifecycle.then(|| self.reload()),
+        }
+    }
+
+    fn reload(&self) -> Reload {
+        let asks = self.asks.clone();
+        Arc::new(move || ask(asks.clone()).boxed())
+    }
+}
+
+async fn ask(asks: mpsc::Sender<Ask>) -> Result<(), String> {
+    let (reply, outcome) = oneshot::channel();
+    // They fail only while the process ends, or after a panic, which the log has.
+    let stopping = || "the exporter is stopping".to_owned();
+    asks.send(reply).await.map_err(|_| stopping())?;
+    outcome.await.map_err(|_| stopping())?
+}
+
+// === impl Reloader ===
+
+impl Reloader {
+    /// Reloads on each signal and each request.
+    pub(super) async fn run(mut self, mut hangup: Signal, mut asked: Asked) {
+        loop {
+            tokio::select! {
+                Some(()) = hangup.recv() => {
+                    // The log has what came of it.
+                    let _ = self.reload().await;
+                }
+                Some(reply) = asked.0.recv() => {
+                    let outcome = self.reload().await.map_err(|problems| problems.join("\n"));
+                    // Whoever asked may have hung up.
+                    let _ = reply.send(outcome);
+                }
+            }
+        }
+    }
+
+    async fn reload(&mut self) -> Result<(), Problems> {
+        match self.apply().await {
+            Ok(Applied { added, removed, changed }) => {
+                self.sites.exposition.config_read(Some(Timestamp::now()));
+                info!(added, removed, changed, "the configuration was read again and is in use");
+                Ok(())
+            }
+            Err(problems) => {
+                self.sites.exposition.config_read(None);
+                let problems_found = problems.join("; ");
+                error!(
+                    problems = problems_found,
+                    "the configuration was refused, and the one before stays in use"
+                );
+                Err(problems)
+            }
+        }
+    }
+
+    async fn apply(&mut self) -> Result<Applied, Problems> {
+        let (settings, change) = self.prepare().await?;
+        let applied = self.accounts.apply(change).await.map_err(|problems| problems.0)?;
+        if settings.web != self.settings.web {
+            self.front.show(self.sites.site(&settings.web));
+        }
+        self.level.set(settings.log.level);
+        self.settings = settings;
+        Ok(applied)
+    }
+
+    /// Reads the files, on a thread that may wait for them.
+    async fn prepare(&self) -> Result<(Settings, Change), Problems> {
+        let (load, accounts) = (Arc::clone(&self.load), Arc::clone(&self.accounts));
+        let prepared = spawn_blocking(move || {
+            let settings = load().map_err(|error| error.problems().to_vec())?;
+            let change = accounts.prepare(&settings);
+            Ok((settings, change))
+        });
+        let panicked =
+            |_| Err(vec!["reading it panicked, a fault of the exporter: please report it".to_owned()]);
+        let (settings, change) = prepared.await.unwrap_or_else(panicked)?;
+        let mut problems = self.fixed(&settings);
+        match change {
+            Ok(change) if problems.is_empty() => return Ok((settings, change)),
+            Ok(_) => {}
+            Err(others) => problems.extend(others.0),
+        }
+        Err(problems)
+    }
+
+    /// What `settings` change that only a restart can change.
+    fn fixed(&self, settings: &Settings) -> Problems {
+        let (old, new) = (&self.settings, settings);
+        let directory = |settings: &Settings| match &settings.state.directory {
+            Some(directory) => directory.display().to_string(),
+            None => "none".to_owned(),
+        };
+        let fixed = [
+            ("web.listen_address", old.web.listen_address.clone(), new.web.listen_address.clone()),
+            ("log.format", old.log.format.as_str().to_owned(), new.log.format.as_str().to_owned()),
+            ("state.directory", directory(old), directory(new)),
+        ];
+        let changed = fixed.into_iter().filter(|(_, old, new)| old != new);
+        let message = |(key, old, new)| {
+            format!(
+                "{key}: {old:?} cannot become {new:?} while the exporter runs; restart it, or change it back"
+            )
+        };
+        changed.map(message).collect()
+    }
+}

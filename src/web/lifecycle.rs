@@ -1,0 +1,81 @@
+//! `POST /-/reload`: reads the configuration again, for whoever may ask.
+//!
+//! A page of a stranger can have a browser inside the network send such a request. Browsers say where it is from, in
+//! `Origin`, and scripts and tools do not: so a request with an `Origin` that is not this very site is refused.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::header::{HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use futures::future::BoxFuture;
+
+use super::Served;
+
+/// Reads the configuration again; what is wrong with it, if it was refused.
+pub type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+pub(super) async fn reload(State(served): State<Arc<Served>>, request: Request) -> Response {
+    let Some(reload) = &served.site.reload else {
+        let message = "lifecycle is not enabled; set web.enable_lifecycle\n";
+        return (StatusCode::FORBIDDEN, message).into_response();
+    };
+    if is_foreign(request.headers(), request.uri()) {
+        let message = "a page of another site may not do this; send the request without Origin\n";
+        return (StatusCode::FORBIDDEN, message).into_response();
+    }
+    match reload().await {
+        Ok(()) => "reloaded\n".into_response(),
+        Err(problems) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{problems}\n")).into_response(),
+    }
+}
+
+/// Whether the request says that it is from another site. HTTP/2 has the host in the URI.
+fn is_foreign(headers: &HeaderMap, uri: &Uri) -> bool {
+    let host = uri.authority().map(|authority| authority.as_str().as_bytes());
+    let host = host.or_else(|| headers.get(HOST).map(HeaderValue::as_bytes));
+    headers.get_all(ORIGIN).iter().any(|origin| {
+        let origin = origin.to_str().unwrap_or_default();
+        let from = origin.split_once("://").map(|(_, from)| from.as_bytes());
+        !from.zip(host).is_some_and(|(from, host)| from.eq_ignore_ascii_case(host))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_very_site_is_not_foreign() {
+        let is_foreign = |host: &[&str], origins: &[&str], uri: &str| {
+            let mut headers = HeaderMap::new();
+            for (name, values) in [(HOST, host), (ORIGIN, origins)] {
+                for value in values {
+                    headers.append(name.clone(), value.parse().expect("the value must be valid"));
+                }
+            }
+            is_foreign(&headers, &uri.parse().expect("the URI must be valid"))
+        };
+        let host = &["exporter:10317"];
+        assert!(!is_foreign(host, &[], "/-/reload"));
+        assert!(!is_foreign(host, &["http://exporter:10317"], "/-/reload"));
+        assert!(!is_foreign(host, &["https://EXPORTER:10317"], "/-/reload"));
+        assert!(!is_foreign(&[], &["http://exporter:1"], "http://exporter:1/-/reload"));
+        for origin in [
+            "null",
+            "",
+            "exporter:10317",
+            "http://exporter",
+            "http://exporter:10318",
+            "http://evil.example",
+            "http://exporter:10317.evil.example",
+            "http://",
+        ] {
+            assert!(is_foreign(host, &[origin], "/-/reload"), "{origin}");
+        }
+        assert!(is_foreign(host, &["http://exporter:10317", "http://evil.example"], "/-/reload"));
+        assert!(is_foreign(&[], &["http://exporter:10317"], "/-/reload"));
+        assert!(is_foreign(&[""], &["null"], "/-/reload"));
+    }
+}
