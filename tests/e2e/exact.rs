@@ -154,7 +154,7 @@ fn baselines(requests: &Requests) -> Vec<(Timestamp, Timestamp)> {
 }
 
 /// The filter of a request, decoded.
-fn filter(exchange: &Exchange) -> String {
+pub fn filter(exchange: &Exchange) -> String {
     let query = exchange.target.split_once('?').map_or("", |(_, query)| query);
     let filter = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "filter");
     filter.map(|(_, filter)| filter.into_owned()).unwrap_or_default()

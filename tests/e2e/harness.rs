@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use clumio_exporter::simulator::{Options, Simulator};
@@ -224,8 +225,13 @@ impl Exporter {
     /// Starts the daemon, and waits until it serves.
     pub async fn start(config: Config) -> Self {
         let file = config.file();
-        let file = file.to_str().expect("the path must be text");
-        let process = Process::start(binary(&["--config.file", file]));
+        let command = binary(&["--config.file", file.to_str().expect("the path must be text")]);
+        Self::start_by(config, command).await
+    }
+
+    /// The daemon of this config, as a command starts it.
+    pub async fn start_by(config: Config, command: Command) -> Self {
+        let process = Process::start(command);
         let address = serving(&process).await;
         Self { process, config, address, http: http() }
     }

@@ -13,5 +13,6 @@ mod outage;
 mod page;
 mod process;
 mod reload;
+mod state;
 mod tokens;
 mod truth;
