@@ -109,8 +109,10 @@ impl Schedule {
         let midnight = start.as_second().div_euclid(day) * day;
         let midnight = Timestamp::from_second(midnight).unwrap_or(start);
         let time_of_day = Duration::from_hours(21) + up_to(&mut self.rng, DAY / 3);
-        let first = earlier(later(midnight, time_of_day), DAY);
-        if first < start { later(first, DAY) } else { first }
+        // A start late in the evening has missed a part of two nights: the one that ended today, and this one.
+        let last_night = earlier(later(midnight, time_of_day), DAY);
+        let mut nights = (0..=2).map(|days| later(last_night, DAY * days));
+        nights.find(|night| *night >= start).unwrap_or(start)
     }
 
     fn old_seeding(&mut self, at: Timestamp) -> Task {
@@ -253,6 +255,18 @@ mod tests {
         for task in &tasks {
             let points = [Some(task.created), task.started, task.aborting, task.ended];
             assert!(points.into_iter().flatten().is_sorted(), "{task:?}");
+        }
+    }
+
+    #[test]
+    fn history_begins_with_its_start_at_any_time_of_day() {
+        for hour in 0..24 {
+            let start = later(START, Duration::from_hours(1) * hour);
+            let mut schedule = Schedule::new(1, 5000, start);
+            let until = later(start, DAY);
+            let tasks = std::iter::from_fn(|| schedule.next(until)).map(|task| task.created);
+            let older = tasks.filter(|created| *created < start).count();
+            assert_eq!(older, usize::try_from(OLD_SEEDINGS).expect("it must fit"), "from {hour}:00 on");
         }
     }
 
