@@ -58,6 +58,18 @@ pub struct Client {
     logged: AtomicU8,
 }
 
+/// What an answer says that is a page: how many rows the listing has, how many a page of it has where `asked` were
+/// asked for, and its rows.
+///
+/// # Errors
+/// If it is no page.
+pub(super) fn read(answered: &Answered, asked: u32, token: &SecretString) -> Result<(u64, u32, Rows), Fault> {
+    let answer = wire::read(&answered.body).map_err(|e| unreadable(&e, answered, token))?;
+    let total = answer.total().map_err(Fault::NotAPage)?;
+    let limit = answer.limit(asked).map_err(Fault::NotAPage)?;
+    Ok((total, limit, answer.into_rows()))
+}
+
 /// The fault of a body that is no page. Its text is shortened, for it can quote the body.
 fn unreadable(error: &serde_json::Error, answered: &Answered, token: &SecretString) -> Fault {
     let why = said::shown(&error.to_string(), token);
@@ -113,10 +125,7 @@ impl Client {
         self.limit.turn(|wait| self.observer.waits(wait)).await;
         let token = self.token.current().await.map_err(Fault::NoToken)?;
         let answered = self.exchange.get(query, &token).await?;
-        let answer = wire::read(&answered.body).map_err(|e| unreadable(&e, &answered, &token))?;
-        let total = answer.total().map_err(Fault::NotAPage)?;
-        let limit = answer.limit(query.limit).map_err(Fault::NotAPage)?;
-        let rows = answer.into_rows();
+        let (total, limit, rows) = read(&answered, query.limit, &token)?;
         self.tell(&rows);
         Ok(Page {
             tasks: rows.tasks,

@@ -6,6 +6,8 @@ mod client;
 mod error;
 mod exchange;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod limit;
 mod query;
 mod retry;

@@ -9,6 +9,9 @@ use serde::Deserialize;
 /// How much of a server's words is shown, in characters.
 const SHOWN: usize = 200;
 
+/// What is shown in place of the token.
+const MASK: &str = "[token]";
+
 /// The vendor's error answer, `{"errors":[{"error_code":402,"error_message":"..."}]}`.
 #[derive(Deserialize)]
 struct Errors<'a> {
@@ -24,14 +27,37 @@ struct OneError<'a> {
     error_message: Option<std::borrow::Cow<'a, str>>,
 }
 
-/// The text without the token and without control characters, cut to a length that a log line bears.
+/// The text without the token and without what is no plain character, cut to a length that a log line bears.
+///
+/// The token is taken out of what is shown, however long both are: a part of it is as bad as all of it.
 pub(super) fn shown(text: &str, token: &SecretString) -> String {
-    let text = text.replace(token.expose_secret(), "[token]");
-    let mut shown: String = text.chars().take(SHOWN).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(SHOWN).is_some() {
-        shown.push_str("...");
+    let token = token.expose_secret();
+    let (mut shown, mut rest, mut count) = (String::new(), text, 0);
+    while let Some(first) = rest.chars().next() {
+        if count >= SHOWN {
+            shown.push_str("...");
+            break;
+        }
+        if let Some(after) = rest.strip_prefix(token).filter(|_| !token.is_empty()) {
+            shown.push_str(MASK);
+            (rest, count) = (after, count + MASK.len());
+        } else {
+            shown.push(plain(first));
+            (rest, count) = (&rest[first.len_utf8()..], count + 1);
+        }
     }
     shown
+}
+
+/// The character, or what stands for one that garbles a line or makes it many times longer when it is escaped.
+fn plain(c: char) -> char {
+    if c.is_control() {
+        ' '
+    } else if c.escape_debug().len() > 2 {
+        char::REPLACEMENT_CHARACTER
+    } else {
+        c
+    }
 }
 
 /// What the body of an error says, if it is the vendor's. A gateway's is HTML, and is not shown.
@@ -55,9 +81,7 @@ pub(super) fn looks(body: &[u8], token: &SecretString) -> String {
     if body.starts_with(b"<") {
         return "an HTML page".into();
     }
-    // Enough for the cut, and for a token that the cut would split.
-    let start = &body[..body.len().min(16 * 1024)];
-    format!("{:?}", shown(&String::from_utf8_lossy(start), token))
+    format!("{:?}", shown(&String::from_utf8_lossy(body), token))
 }
 
 #[cfg(test)]
@@ -89,6 +113,23 @@ mod tests {
         assert_eq!(shown("Bearer s3cret s3cret", &token()), "Bearer [token] [token]");
         let split = format!("{}s3cret", "x".repeat(197));
         assert!(!shown(&split, &token()).contains("s3"));
+    }
+
+    #[test]
+    fn a_token_longer_than_what_is_shown_is_no_more_shown_than_a_short_one() {
+        let long = "t0ken.".repeat(10_000);
+        for body in [long.clone(), format!("a{long}"), long.repeat(3)] {
+            let looks = looks(body.as_bytes(), &long.as_str().into());
+            assert!(!looks.contains("t0ken") && looks.len() < 250, "{looks}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_form_of_its_own_is_replaced_and_not_written_as_many_characters() {
+        assert_eq!(shown("a\u{202e}b\u{e000}\u{ad}", &token()), "a\u{fffd}b\u{fffd}\u{fffd}");
+        let looks = looks("\u{10ffff}".repeat(300).as_bytes(), &token());
+        assert_eq!(looks.chars().count(), 205);
+        assert_eq!(shown("naïve 日本 \"x\" \\", &token()), "naïve 日本 \"x\" \\");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use config::{Map, Value, ValueKind};
 
-use super::error::Problems;
+use super::error::{Problems, TOKEN};
 use super::layers;
 
 /// What the name of every variable that is a key begins with.
@@ -77,6 +77,8 @@ impl Environment {
                     let value = Value::new(Some(name), ValueKind::String(value.clone()));
                     values.push((table.to_owned(), leaf.to_owned(), value));
                 }
+                // A token is one in lower case too.
+                _ if name.contains(TOKEN) => problems.unknown(name, name, &key),
                 _ => problems.unknown(name, &key, &key),
             }
         }

@@ -54,7 +54,8 @@ pub(super) fn quote(text: &str) -> String {
     }
 }
 
-/// A key as messages repeat it: as it is, unless that could garble a line of the log or show a token.
+/// A key, or the name of a file or of a variable, as messages repeat it: as it is, unless that could garble a line of
+/// the log or show a token.
 fn quote_key(key: &str) -> String {
     let is_plain = !key.contains(TOKEN) && !key.chars().any(char::is_control);
     if is_plain { key.to_owned() } else { quote(key) }
@@ -105,7 +106,7 @@ impl Problems {
 
     /// Something is wrong with `key`, which was read from `origin`.
     pub(super) fn at(&mut self, origin: &str, key: &str, message: &str) {
-        self.found.push(format!("{origin}: {key}: {message}"));
+        self.found.push(format!("{}: {}: {message}", quote_key(origin), quote_key(key)));
     }
 
     /// How many problems there are so far.
@@ -167,7 +168,7 @@ impl Unknown {
         } else {
             ("no such key", self.remedy(known))
         };
-        format!("{}: {}: {what}; {remedy}", self.origin, quote_key(&self.shown))
+        format!("{}: {}: {what}; {remedy}", quote_key(&self.origin), quote_key(&self.shown))
     }
 
     fn remedy(&self, known: &BTreeSet<String>) -> String {

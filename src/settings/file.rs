@@ -14,17 +14,21 @@ use super::error::Problems;
 
 /// Reads the file; none if it cannot be read, and then `problems` says why.
 pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Map<String, Value>> {
-    let origin = path.display().to_string();
     match text(path) {
-        Ok(text) => match FileFormat::Toml.parse(Some(&origin), &text) {
-            Ok(document) => Some(set_strays_aside(document, &origin, problems)),
-            Err(error) => {
-                problems.general(format!("{origin}{}", syntax(error.as_ref(), &text)));
-                None
-            }
-        },
+        Ok(text) => parse(&text, &path.display().to_string(), problems),
         Err(message) => {
             problems.general(message);
+            None
+        }
+    }
+}
+
+/// Reads the text of the file that messages call `origin`; none if it is not TOML, and then `problems` says why.
+pub(super) fn parse(text: &str, origin: &str, problems: &mut Problems) -> Option<Map<String, Value>> {
+    match FileFormat::Toml.parse(Some(&origin.to_owned()), text) {
+        Ok(document) => Some(set_strays_aside(document, origin, problems)),
+        Err(error) => {
+            problems.general(format!("{origin}{}", syntax(error.as_ref(), text)));
             None
         }
     }

@@ -9,6 +9,8 @@ mod base_url;
 mod environment;
 mod error;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 mod layers;
 mod limits;
 mod log;
@@ -88,6 +90,16 @@ fn read(flags: &Flags, environment: &Environment, problems: &mut Problems) -> Se
         Some(path) => file::read(path, problems),
         None => Some(Map::new()),
     };
+    settle(document, flags, environment, problems)
+}
+
+/// The same, of the document in the config file; none if it could not be read.
+fn settle(
+    document: Option<Map<String, Value>>,
+    flags: &Flags,
+    environment: &Environment,
+    problems: &mut Problems,
+) -> Settings {
     let file_is_whole = document.is_some();
     let file = flags.config_file.as_deref().unwrap_or(Path::new(""));
     let shown = file.display().to_string();

@@ -2,11 +2,11 @@
 //!
 //! Time passes with every request, so that rows enter and leave between the pages of a listing.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use clumio_exporter::api::{Error, Filter, Page, Reason, TaskList};
-use clumio_exporter::tasks::Task;
 use clumio_exporter::time::{Moment, Timestamp};
 use proptest::prelude::*;
 use rand::rngs::SmallRng;
@@ -98,13 +98,16 @@ impl ModelApi {
     fn answer(&self, state: &mut State, filter: &Filter, number: u64, limit: u32) -> Page {
         let lags = state.faults && self.behaviour.stale_by > 0 && state.random.random_ratio(1, 8);
         let lag = if lags { state.random.random_range(0..=self.behaviour.stale_by) } else { 0 };
-        let listing = self.world.listing(state.now - lag);
-        let mut rows: Vec<Task> = listing.into_iter().filter(|row| self.matches(filter, row)).collect();
+        let at = state.now - lag;
+        let is_asked = self.asked(filter, at);
+        let mut rows = self.world.listing(at);
+        rows.retain(|&row| is_asked(row));
         self.sort(&mut rows, state);
         let limit = limit.min(self.behaviour.max_limit);
         let total = rows.len() as u64;
         let skipped = usize::try_from((number - 1) * u64::from(limit)).expect("the page must be in range");
-        let tasks = rows.into_iter().skip(skipped).take(limit as usize).collect();
+        let page = rows.into_iter().skip(skipped).take(limit as usize);
+        let tasks = page.map(|row| self.world.row(row, at)).collect();
         Page {
             tasks,
             without_status: Vec::new(),
@@ -116,28 +119,35 @@ impl ModelApi {
         }
     }
 
-    fn matches(&self, filter: &Filter, row: &Task) -> bool {
-        let compared = |created: Timestamp| {
-            if !self.behaviour.coarse {
-                return created;
-            }
-            timestamp(created.as_millisecond().div_euclid(SECOND) * SECOND)
+    /// Whether a filter asks for a task, given by its place in the world, at `at`.
+    fn asked<'a>(&'a self, filter: &'a Filter, at: i64) -> impl Fn(usize) -> bool + 'a {
+        let ids: BTreeSet<usize> = match filter {
+            Filter::Ids(ids) => ids.iter().filter_map(|id| id.as_str().parse().ok()).collect(),
+            Filter::Open | Filter::Created { .. } => BTreeSet::new(),
         };
-        match filter {
-            Filter::Open => !row.status.is_final(),
-            Filter::Created { from, to } => row
-                .created
-                .map(compared)
-                .is_some_and(|created| created >= *from && to.is_none_or(|to| created <= to)),
-            Filter::Ids(ids) => ids.contains(&row.id),
+        move |row| {
+            let life = &self.world.lives[row];
+            match filter {
+                Filter::Open => !life.status(at).is_final(),
+                Filter::Created { from, to } => {
+                    let created = self.compared(life.created());
+                    created >= *from && to.is_none_or(|to| created <= to)
+                }
+                Filter::Ids(_) => ids.contains(&row),
+            }
         }
     }
 
-    fn sort(&self, rows: &mut [Task], state: &mut State) {
+    /// The creation as the server compares it.
+    fn compared(&self, created: i64) -> Timestamp {
+        timestamp(if self.behaviour.coarse { created.div_euclid(SECOND) * SECOND } else { created })
+    }
+
+    fn sort(&self, rows: &mut [usize], state: &mut State) {
         match self.behaviour.order {
             Order::OldestFirst => {}
             Order::NewestFirst => rows.reverse(),
-            Order::Scattered => rows.sort_by_key(|row| scatter(row.id.as_str())),
+            Order::Scattered => rows.sort_by_key(|&row| scatter(row)),
             Order::Unstable => rows.sort_by_cached_key(|_| state.random.random::<u64>()),
         }
     }
@@ -170,9 +180,8 @@ impl TaskList for ModelApi {
     }
 }
 
-fn scatter(id: &str) -> u64 {
-    let number: u64 = id.parse().expect("the model's ids are numbers");
-    number.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31)
+fn scatter(row: usize) -> u64 {
+    (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31)
 }
 
 /// The exporter's own clocks: its time of day is a year off, its monotonic clock runs right.

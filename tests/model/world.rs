@@ -86,12 +86,17 @@ impl Life {
 // === impl World ===
 
 impl World {
-    /// The rows of a full listing at `at`, in order of creation.
-    pub fn listing(&self, at: i64) -> Vec<Task> {
-        let listed = self.lives.iter().enumerate().filter(|(_, life)| life.listed() <= at);
-        let mut rows: Vec<Task> = listed.map(|(index, life)| life.row(index, at)).collect();
-        rows.sort_by_key(|row| row.created);
-        rows
+    /// The tasks of a full listing at `at`, in order of creation, each by its place in the world.
+    pub fn listing(&self, at: i64) -> Vec<usize> {
+        let mut listed: Vec<usize> =
+            (0..self.lives.len()).filter(|&index| self.lives[index].listed() <= at).collect();
+        listed.sort_by_key(|&index| self.lives[index].created());
+        listed
+    }
+
+    /// The row of a task, as a listing at `at` has it.
+    pub fn row(&self, index: usize, at: i64) -> Task {
+        self.lives[index].row(index, at)
     }
 
     /// When the last task is listed and the last has ended.

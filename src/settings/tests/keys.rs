@@ -165,3 +165,18 @@ fn every_problem_is_told_at_once() {
     clumio.toml: accounts."a".ca_fil: no such key; did you mean ca_file?
     "#);
 }
+
+#[test]
+fn the_name_of_a_variable_garbles_no_line_and_shows_no_token() {
+    let remedy = "no such key; a variable names a table and a key, such as CLUMIO_EXPORTER__POLL__INTERVAL";
+    let hidden = "this value (not shown: it looks like a token)";
+    for (name, expected) in [
+        ("CLUMIO_EXPORTER__\n\u{1b}[2J", r#""CLUMIO_EXPORTER__\n\u{1b}[2J": "\n\u{1b}[2j""#),
+        ("CLUMIO_EXPORTER__eyJhbGciOiJIUzI1NiJ9", &format!("{hidden}: {hidden}")),
+    ] {
+        let problems = with_account("").variable(name, "1").problems();
+        assert_eq!(problems, format!("{expected}: {remedy}"));
+    }
+    let problems = with_account("").variable("CLUMIO_EXPORTER__ACCOUNTS__\n", "1").problems();
+    assert!(problems.starts_with(r#""CLUMIO_EXPORTER__ACCOUNTS__\n": accounts: "#), "{problems}");
+}
