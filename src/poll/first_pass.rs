@@ -1,10 +1,11 @@
 //! The first pass: the tasks that are there when the exporter starts without a state.
 //!
 //! Open tasks come first, because they may be older than the lookback and no range of creation would show them.
-//! Rows slip while they are read, so they are read until a reading brings nothing that was there before, and as
-//! many are known to be open as the API counts: what an earlier reading showed and this one did not is looked
-//! up by id, for it may have ended and hide in the count that another one is missing. One that slips every time
-//! is met again by the polls after, which take in open tasks however old.
+//! Rows slip while they are read, so they are read until a reading brings nothing that was there before, and shows as
+//! many as the API counts. Where pages shift too fast for that, the tasks of all readings are counted together: what
+//! an earlier reading showed and this one did not is looked up by id, for it may have ended and hide in the count that
+//! another one is missing. One that slips every time is met again by the polls after, which take in open tasks however
+//! old.
 //!
 //! Then the lookback is read in slices of creation, oldest first. All of it lies before the baseline, so only rows
 //! that appear late can still enter, within an overlap of the baseline; whole polls list from there on.
@@ -31,6 +32,10 @@ use crate::time::{Timestamp, elapsed};
 
 /// How often the open tasks are read at most: see the same number for listings that cannot be split.
 const OPEN_READINGS: u32 = 20;
+
+/// So many readings have the chance to show every open task by themselves, before those of all readings are counted
+/// together: among them may be one that a replica which lags goes on to show as open.
+const OWN_READINGS: u32 = 10;
 
 /// A first pass that is under way.
 #[derive(Debug)]
@@ -65,12 +70,13 @@ impl FirstPass {
         let mut open = Sightings::default();
         let mut ended = HashSet::new();
         let mut baseline = None;
-        for _ in 0..OPEN_READINGS {
+        for n in 0..OPEN_READINGS {
             let reading = reader.open(&mut open).await?;
             ended.extend(reader.ended_among(&open, &reading.shown, &ended, options).await?);
             baseline = time.estimate(reader.answers()).map(|time| time.first_answer);
             let still_open = (open.len() - ended.len()) as u64 + reading.not_tasks;
-            if still_open >= reading.total && baseline.is_some_and(|at| !reading.has_news_from_before(at)) {
+            let are_all_known = reading.is_whole() || (n >= OWN_READINGS && still_open >= reading.total);
+            if are_all_known && baseline.is_some_and(|at| !reading.has_news_from_before(at)) {
                 break;
             }
         }
@@ -144,6 +150,11 @@ fn now<L: TaskList>(time: &ApiTime, reader: &Reader<'_, L>, baseline: Timestamp)
 // === impl OpenReading ===
 
 impl OpenReading {
+    /// Whether it shows as many tasks as the API counted.
+    fn is_whole(&self) -> bool {
+        self.shown.len() as u64 + self.not_tasks >= self.total
+    }
+
     fn has_news_from_before(&self, at: Timestamp) -> bool {
         self.news.iter().any(|created| created.is_none_or(|created| created < at))
     }
