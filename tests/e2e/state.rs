@@ -124,8 +124,8 @@ async fn a_restart_serves_the_last_numbers_and_counts_what_ended_meanwhile_once(
     assert!(!page.is_up(ACCOUNT), "no poll has succeeded yet");
     let age = "clumio_exporter_last_success_timestamp_seconds";
     // The file was written a moment before the poll that it is of had ended.
-    let least = last.of(age, ACCOUNT).expect("a poll must have succeeded") - 1.0;
-    assert!(page.of(age, ACCOUNT).is_some_and(|at| at >= least), "their age must tell");
+    let at_least = last.of(age, ACCOUNT).expect("a poll must have succeeded") - 1.0;
+    assert!(page.of(age, ACCOUNT).is_some_and(|at| at >= at_least), "their age must tell");
 
     api.up().await;
     exporter.until("it polls again", |page| page.is_up(ACCOUNT)).await;
@@ -166,7 +166,8 @@ async fn kills_at_random_lose_nothing() {
     check_exact(&api, &exporter).await;
     check_rising(&exporter.scrape().await, &mut counters);
     let leftovers = set_aside(&exporter.config);
-    assert!(leftovers.iter().all(|name| name.ends_with(".new")), "{leftovers:?}");
+    let unfinished = format!("{ACCOUNT}.json.new");
+    assert!(leftovers.iter().all(|name| *name == unfinished), "{leftovers:?}");
     exporter.stop().await;
 }
 
@@ -303,7 +304,7 @@ async fn on_a_read_only_disk_it_serves_and_says_that_nothing_is_kept() {
     let page = exporter.until("polls fail to be kept", |page| page.failures(ACCOUNT, "state") >= 2.0).await;
     assert!(!page.is_up(ACCOUNT));
     assert!(page.families(&FAMILIES[..1]).values().sum::<f64>() > 0.0, "the gauges go on");
-    assert_eq!(page.families(&FAMILIES[1..]).values().sum::<f64>(), 0.0, "the counters wait");
+    assert!(page.families(&FAMILIES[1..]).values().all(|count| *count < 1.0), "the counters wait");
     assert!(!disk.join("lock").exists());
     let log = exporter.process.stderr();
     assert!(log.contains("cannot lock the state directory"), "{log}");
