@@ -10,6 +10,8 @@
 //! Then the lookback is read in slices of creation, oldest first. All of it lies before the baseline, so only rows
 //! that appear late can still enter, within an overlap of the baseline; whole polls list from there on.
 //! A slice is committed when it is whole, so that a pass which fails resumes where it was, with the same baseline.
+//! A process that resumes the pass of another one asks for the time first: by the baseline's, which can be long ago,
+//! what ended since would be taken as ended in the future.
 //! Nothing is published until a whole poll has followed, which reads again every task that was seen open.
 //!
 //! A heal ([`super::heal`]) is a first pass as well, on a ledger of its own.
@@ -25,7 +27,7 @@ use super::api_time::{self, ApiTime};
 use super::listing::{Piece, Range};
 use super::reader::{Reader, Sightings};
 use crate::api::{Error, Filter, TaskList};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, PollTime};
 use crate::state::Memory;
 use crate::tasks::{Task, TaskId};
 use crate::time::{Timestamp, elapsed};
@@ -87,7 +89,7 @@ impl FirstPass {
         let read_from = ledger.read_from();
         // As they were when they were open: whole polls see them end, and count them.
         let open = open.into_tasks().into_iter().filter(|task| !task.has_ended()).collect();
-        ledger.take_baseline(open, now(time, reader, baseline));
+        ledger.take_baseline(open, now(time, reader, baseline).last_answer);
         info!(open = ledger.followed().count(), %read_from, "the first pass has read the open tasks; history follows");
         Ok(Self { ledger, slices: vec![(read_from, baseline)] })
     }
@@ -142,9 +144,14 @@ impl FirstPass {
     }
 }
 
-/// When the latest answer came.
-fn now<L: TaskList>(time: &ApiTime, reader: &Reader<'_, L>, baseline: Timestamp) -> Timestamp {
-    time.estimate(reader.answers()).map_or(baseline, |time| time.last_answer.max(baseline))
+/// When the answers came, but not before the baseline.
+fn now<L: TaskList>(time: &ApiTime, reader: &Reader<'_, L>, baseline: Timestamp) -> PollTime {
+    let unknown = PollTime { first_answer: baseline, last_answer: baseline, latest: baseline };
+    time.estimate(reader.answers()).map_or(unknown, |time| PollTime {
+        first_answer: time.first_answer.max(baseline),
+        last_answer: time.last_answer.max(baseline),
+        latest: time.latest.max(baseline),
+    })
 }
 
 // === impl OpenReading ===
@@ -190,6 +197,17 @@ impl<L: TaskList> Reader<'_, L> {
             if let Some(time) = time.estimate(self.answers()) {
                 return Ok(time.first_answer);
             }
+        }
+        Err(api_time::unknown())
+    }
+
+    /// Asks until it is known what time it is: a slice of one page is one answer, which nothing agrees with yet.
+    pub(super) async fn learn_time(&mut self, time: &ApiTime) -> Result<(), Error> {
+        for _ in 0..OPEN_READINGS {
+            if time.estimate(self.answers()).is_some() {
+                return Ok(());
+            }
+            self.total(&Filter::Open).await?;
         }
         Err(api_time::unknown())
     }
