@@ -37,7 +37,7 @@ const OPEN_READINGS: u32 = 20;
 
 /// So many readings have the chance to show every open task by themselves, before those of all readings are counted
 /// together: among them may be one that a replica which lags goes on to show as open.
-const OWN_READINGS: u32 = 10;
+const OWN_READINGS: u32 = 3;
 
 /// A first pass that is under way.
 #[derive(Debug)]
