@@ -74,10 +74,11 @@ impl<L: TaskList> AccountPoller<L> {
         false
     }
 
-    /// Reads anew what a heal has to read, in steps, as long as the next poll is not due.
+    /// Reads anew what a heal has to read, in steps, until the next poll is due: one step at least, so that a heal gets
+    /// on where polls take longer than the interval.
     async fn heal(&self, next_poll: Instant) {
         let mut poller = self.poller.lock().await;
-        while poller.is_healing() && Instant::now() < next_poll {
+        while poller.is_healing() {
             self.activity.begins();
             let span = info_span!("heal", account = self.name);
             let outcome = AssertUnwindSafe(poller.heal_step().instrument(span)).catch_unwind().await;
@@ -95,6 +96,9 @@ impl<L: TaskList> AccountPoller<L> {
                     );
                     return;
                 }
+            }
+            if Instant::now() >= next_poll {
+                return;
             }
         }
     }

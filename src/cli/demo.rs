@@ -35,7 +35,7 @@ pub(super) async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     daemon.run().await
 }
 
-/// The user's settings, but for the accounts: the simulated one is polled instead, as fast as it answers.
+/// The user's settings, but for the accounts and their state: the simulated one is polled instead, as fast as it answers.
 fn settings(flags: &Flags, base_url: Url) -> Result<Settings, settings::Error> {
     let environment = Environment::of_process()
         .with("CLUMIO_API_BASE_URL", base_url.as_str())
@@ -43,6 +43,8 @@ fn settings(flags: &Flags, base_url: Url) -> Result<Settings, settings::Error> {
         .with("CLUMIO_ORGANIZATIONAL_UNIT_CONTEXT", "");
     let mut settings = settings::load(flags, &environment)?;
     settings.poll.counter_hold = COUNTER_HOLD;
+    // Each demo is another world, on another port: its state is of no use to the next one.
+    settings.state.directory = None;
     settings.accounts = vec![Account {
         name: "demo".to_owned(),
         base_url,

@@ -147,20 +147,16 @@ impl Account {
     /// Publishes what may be published of a poll that took `took`, and that its numbers could not be kept.
     pub fn not_kept(&self, snapshot: Snapshot, took: Duration) {
         let snapshot = Arc::new(snapshot);
-        self.publish(|published| published.snapshot = Some(Arc::clone(&snapshot)));
-        self.failed(Failure::State, Some(took));
+        self.publish(|published| {
+            published.failed(Failure::State, Some(took));
+            published.snapshot = Some(Arc::clone(&snapshot));
+        });
     }
 
     /// Publishes that a poll that took `took` failed, or that none was under way when the poller broke down; its
     /// numbers stay those of the last that succeeded.
     pub fn failed(&self, failure: Failure, took: Option<Duration>) {
-        self.publish(|published| {
-            published.polls += 1;
-            published.last_duration = took.or(published.last_duration);
-            published.up = false;
-            let counts = Failure::ALL.iter().zip(&mut published.failures);
-            counts.filter(|(reason, _)| **reason == failure).for_each(|(_, count)| *count += 1);
-        });
+        self.publish(|published| published.failed(failure, took));
     }
 
     fn publish(&self, change: impl Fn(&mut Published)) {
@@ -170,5 +166,17 @@ impl Account {
             published
         });
         self.changes.fetch_add(1, Ordering::Release);
+    }
+}
+
+// === impl Published ===
+
+impl Published {
+    fn failed(&mut self, failure: Failure, took: Option<Duration>) {
+        self.polls += 1;
+        self.last_duration = took.or(self.last_duration);
+        self.up = false;
+        let counts = Failure::ALL.iter().zip(&mut self.failures);
+        counts.filter(|(reason, _)| **reason == failure).for_each(|(_, count)| *count += 1);
     }
 }

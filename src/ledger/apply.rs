@@ -132,8 +132,12 @@ impl Ledger {
         if end.counts {
             self.kinds.count_ended(cell);
         }
-        let has_no_end = task.ended.is_none() || !self.is_believable(task, time);
-        self.pin(&task.id, cell, Mark { created: end.created, granule, has_no_end });
+        let mark = Mark { created: end.created, granule, has_no_end: task.ended.is_none() };
+        if self.is_believable(task, time) {
+            self.pin(&task.id, cell, mark);
+        } else {
+            self.pin_anyway(&task.id, cell, mark);
+        }
         State::Ended { seen: end.seen }
     }
 }

@@ -194,18 +194,27 @@ impl Ledger {
     }
 
     /// Takes in a slice of the first pass, all that was created before `to` and not in the slices before: as
-    /// [`take_baseline`](Self::take_baseline).
-    pub fn take_slice(&mut self, tasks: Vec<Task>, to: Timestamp, at: Timestamp) {
-        // What was created later may still appear; the polls that follow count it.
-        let settled = earlier(self.baseline, self.rules.overlap).min(to);
-        self.creations.count(tasks.iter().filter_map(|task| task.created).collect(), settled);
-        self.take_baseline(tasks, at);
+    /// [`take_baseline`](Self::take_baseline). It was read by the last answer.
+    pub fn take_slice(&mut self, tasks: Vec<Task>, to: Timestamp, time: PollTime) {
+        // What was created later may still appear; the polls that follow count it, as long as it is remembered. The
+        // overlap can change from slice to slice.
+        let settled = earlier(self.baseline, self.rules.overlap).max(self.remembered_from).min(to);
+        let read: HashSet<&TaskId> = tasks.iter().map(|task| &task.id).collect();
+        let before = self.tasks.iter().filter(|(id, _)| !read.contains(id)).map(|(_, known)| known.created);
+        let creations = tasks.iter().filter_map(|task| task.created).chain(before).collect();
+        self.creations.count(creations, settled);
+        self.take_read(tasks, time);
     }
 
     /// Takes in what the first pass read: each task once, as it stood at some instant since the baseline.
-    pub fn take_baseline(&mut self, mut tasks: Vec<Task>, at: Timestamp) {
+    pub fn take_baseline(&mut self, tasks: Vec<Task>, at: Timestamp) {
+        self.take_read(tasks, PollTime { first_answer: at, last_answer: at, latest: at });
+    }
+
+    fn take_read(&mut self, mut tasks: Vec<Task>, time: PollTime) {
+        let at = time.last_answer;
+        let time = PollTime { first_answer: at, ..time };
         sort_by_creation(&mut tasks);
-        let time = PollTime { first_answer: at, last_answer: at, latest: at };
         for task in &tasks {
             self.apply(task, time, Phase::Baseline);
         }

@@ -1,14 +1,17 @@
 //! The first pass: the tasks that are there when the exporter starts without a state.
 //!
 //! Open tasks come first, because they may be older than the lookback and no range of creation would show them.
-//! Rows slip while they are read, so they are read until a reading brings nothing that was there before, and as
-//! many are known to be open as the API counts: what an earlier reading showed and this one did not is looked
-//! up by id, for it may have ended and hide in the count that another one is missing. One that slips every time
-//! is met again by the polls after, which take in open tasks however old.
+//! Rows slip while they are read, so they are read until a reading brings nothing that was there before, and shows as
+//! many as the API counts. Where pages shift too fast for that, the tasks of all readings are counted together: what
+//! an earlier reading showed and this one did not is looked up by id, for it may have ended and hide in the count that
+//! another one is missing. One that slips every time is met again by the polls after, which take in open tasks however
+//! old.
 //!
 //! Then the lookback is read in slices of creation, oldest first. All of it lies before the baseline, so only rows
 //! that appear late can still enter, within an overlap of the baseline; whole polls list from there on.
 //! A slice is committed when it is whole, so that a pass which fails resumes where it was, with the same baseline.
+//! A process that resumes the pass of another one asks for the time first: by the baseline's, which can be long ago,
+//! what ended since would be taken as ended in the future.
 //! Nothing is published until a whole poll has followed, which reads again every task that was seen open.
 //!
 //! A heal ([`super::heal`]) is a first pass as well, on a ledger of its own.
@@ -24,13 +27,17 @@ use super::api_time::{self, ApiTime};
 use super::listing::{Piece, Range};
 use super::reader::{Reader, Sightings};
 use crate::api::{Error, Filter, TaskList};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, PollTime};
 use crate::state::Memory;
 use crate::tasks::{Task, TaskId};
 use crate::time::{Timestamp, elapsed};
 
 /// How often the open tasks are read at most: see the same number for listings that cannot be split.
 const OPEN_READINGS: u32 = 20;
+
+/// So many readings have the chance to show every open task by themselves, before those of all readings are counted
+/// together: among them may be one that a replica which lags goes on to show as open.
+const OWN_READINGS: u32 = 10;
 
 /// A first pass that is under way.
 #[derive(Debug)]
@@ -65,12 +72,13 @@ impl FirstPass {
         let mut open = Sightings::default();
         let mut ended = HashSet::new();
         let mut baseline = None;
-        for _ in 0..OPEN_READINGS {
+        for n in 0..OPEN_READINGS {
             let reading = reader.open(&mut open).await?;
             ended.extend(reader.ended_among(&open, &reading.shown, &ended, options).await?);
             baseline = time.estimate(reader.answers()).map(|time| time.first_answer);
             let still_open = (open.len() - ended.len()) as u64 + reading.not_tasks;
-            if still_open >= reading.total && baseline.is_some_and(|at| !reading.has_news_from_before(at)) {
+            let are_all_known = reading.is_whole() || (n >= OWN_READINGS && still_open >= reading.total);
+            if are_all_known && baseline.is_some_and(|at| !reading.has_news_from_before(at)) {
                 break;
             }
         }
@@ -81,7 +89,7 @@ impl FirstPass {
         let read_from = ledger.read_from();
         // As they were when they were open: whole polls see them end, and count them.
         let open = open.into_tasks().into_iter().filter(|task| !task.has_ended()).collect();
-        ledger.take_baseline(open, now(time, reader, baseline));
+        ledger.take_baseline(open, now(time, reader, baseline).last_answer);
         info!(open = ledger.followed().count(), %read_from, "the first pass has read the open tasks; history follows");
         Ok(Self { ledger, slices: vec![(read_from, baseline)] })
     }
@@ -136,14 +144,24 @@ impl FirstPass {
     }
 }
 
-/// When the latest answer came.
-fn now<L: TaskList>(time: &ApiTime, reader: &Reader<'_, L>, baseline: Timestamp) -> Timestamp {
-    time.estimate(reader.answers()).map_or(baseline, |time| time.last_answer.max(baseline))
+/// When the answers came, but not before the baseline.
+fn now<L: TaskList>(time: &ApiTime, reader: &Reader<'_, L>, baseline: Timestamp) -> PollTime {
+    let unknown = PollTime { first_answer: baseline, last_answer: baseline, latest: baseline };
+    time.estimate(reader.answers()).map_or(unknown, |time| PollTime {
+        first_answer: time.first_answer.max(baseline),
+        last_answer: time.last_answer.max(baseline),
+        latest: time.latest.max(baseline),
+    })
 }
 
 // === impl OpenReading ===
 
 impl OpenReading {
+    /// Whether it shows as many tasks as the API counted.
+    fn is_whole(&self) -> bool {
+        self.shown.len() as u64 + self.not_tasks >= self.total
+    }
+
     fn has_news_from_before(&self, at: Timestamp) -> bool {
         self.news.iter().any(|created| created.is_none_or(|created| created < at))
     }
@@ -179,6 +197,17 @@ impl<L: TaskList> Reader<'_, L> {
             if let Some(time) = time.estimate(self.answers()) {
                 return Ok(time.first_answer);
             }
+        }
+        Err(api_time::unknown())
+    }
+
+    /// Asks until it is known what time it is: a slice of one page is one answer, which nothing agrees with yet.
+    pub(super) async fn learn_time(&mut self, time: &ApiTime) -> Result<(), Error> {
+        for _ in 0..OPEN_READINGS {
+            if time.estimate(self.answers()).is_some() {
+                return Ok(());
+            }
+            self.total(&Filter::Open).await?;
         }
         Err(api_time::unknown())
     }

@@ -211,6 +211,9 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
             self.stage = Stage::FirstPass(Box::new(pass));
         }
         let Stage::FirstPass(pass) = &mut self.stage else { return Ok(()) };
+        if !pass.is_done() {
+            reader.learn_time(&self.time).await?;
+        }
         loop {
             self.progress.set(pass.progress());
             // Nothing of a first pass is published, so that a failure costs time at most.

@@ -6,10 +6,12 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
-use tracing::{error, warn};
+use tokio::time::timeout;
+use tracing::error;
 
 use super::document::{Identity, decode, encode};
 use super::{Error, Fault, Memory, Storage, Written, file};
@@ -22,6 +24,9 @@ const LOCK: &str = "lock";
 /// Only the owner may list and write.
 const PRIVATE_DIRECTORY: u32 = 0o700;
 const PRIVATE_FILE: u32 = 0o600;
+
+/// How long a poll waits for its write: a network file system can hang for ever, and the gauges must go on.
+const SAVED_WITHIN: Duration = Duration::from_secs(30);
 
 /// The state directory of this process.
 #[derive(Debug)]
@@ -162,6 +167,16 @@ fn io_error(path: &Path, doing: &'static str, error: &io::Error, remedy: &'stati
 
 impl Storage for Disk {
     async fn save(&self, memory: Memory) -> Result<Option<Written>, Error> {
+        // One that is still under way then may end later: the file is whole either way, and no older than what was
+        // published.
+        timeout(SAVED_WITHIN, self.replace(memory))
+            .await
+            .unwrap_or_else(|_| Err(self.failed("it did not end within half a minute")))
+    }
+}
+
+impl Disk {
+    async fn replace(&self, memory: Memory) -> Result<Option<Written>, Error> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let at = Timestamp::now();
         let text = encode(&self.identity, memory, at);
@@ -170,22 +185,9 @@ impl Storage for Disk {
             let _turn = turn;
             disk.write(&text).map(|()| Written { bytes: text.len() as u64, at })
         });
-        match written.await {
-            Ok(written) => written.map(Some),
-            Err(error) => {
-                warn!(%error, "the write of the state was interrupted");
-                Err(Error::Io {
-                    path: self.path.clone(),
-                    doing: "write the state",
-                    why: error.to_string(),
-                    remedy: WRITABLE,
-                })
-            }
-        }
+        written.await.map_err(|error| self.failed(&error.to_string()))?.map(Some)
     }
-}
 
-impl Disk {
     /// What was kept; none if nothing was, or if it is not to be believed: then it is set aside, and the log says so.
     pub async fn restore(&self, rules: &Rules) -> Option<Restored> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
@@ -213,7 +215,11 @@ impl Disk {
 
     fn write(&self, text: &[u8]) -> Result<(), Error> {
         self.directory.ensure_locked()?;
-        file::replace(&self.path, text)
-            .map_err(|error| io_error(&self.path, "write the state", &error, WRITABLE))
+        file::replace(&self.path, text).map_err(|error| self.failed(&error.to_string()))
+    }
+
+    fn failed(&self, why: &str) -> Error {
+        let (path, why) = (self.path.clone(), why.to_owned());
+        Error::Io { path, doing: "write the state", why, remedy: WRITABLE }
     }
 }

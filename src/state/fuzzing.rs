@@ -156,8 +156,10 @@ impl Daemon {
         if self.random.bool() {
             fresh.audit_after(self.instant());
         }
-        let (history, _) = self.poll();
-        fresh.take_slice(history, baseline, baseline);
+        for to in [earlier(baseline, Duration::from_hours(1)), baseline] {
+            let (history, time) = self.poll();
+            fresh.take_slice(history, to, time);
+        }
         for _ in 0..3 {
             let (rows, time) = self.poll();
             fresh.commit(rows.clone(), time);

@@ -79,7 +79,8 @@ fn directory(path: &Path) -> Arc<Directory> {
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().expect("the runtime must start");
     runtime.block_on(future)
 }
 

@@ -22,19 +22,23 @@ async fn slow() -> Api {
 
 async fn in_first_pass(exporter: &Exporter) {
     let progress = "clumio_exporter_first_pass_progress_ratio";
-    exporter.until("a first pass is under way", |page| page.of(progress, ACCOUNT) < Some(1.0)).await;
+    let is_under_way = |ratio: f64| ratio < 1.0;
+    exporter
+        .until("a first pass is under way", |page| page.of(progress, ACCOUNT).is_some_and(is_under_way))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_signal_ends_it_in_the_middle_of_a_first_pass() {
-    for name in ["TERM", "INT"] {
+    let state = "state.directory = \"state\"";
+    for (name, keys) in [("TERM", ""), ("INT", ""), ("TERM", state)] {
         let api = slow().await;
-        let exporter = Exporter::following(&api, "").await;
+        let exporter = Exporter::following(&api, keys).await;
         in_first_pass(&exporter).await;
         exporter.process.signal(name);
         let ended = exporter.process.ended(STOPS_WITHIN).await;
-        assert_eq!(ended.status.code(), Some(0), "{name}: {ended:?}");
-        assert!(ended.stderr.contains("stopped"), "{name}: {ended:?}");
+        assert_eq!(ended.status.code(), Some(0), "{name}, {keys:?}: {ended:?}");
+        assert!(ended.stderr.contains("stopped"), "{name}, {keys:?}: {ended:?}");
     }
 }
 

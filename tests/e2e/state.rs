@@ -39,7 +39,7 @@ fn keys() -> String {
 }
 
 /// An account of a task every other second, most of which run for seconds to minutes.
-fn busy(seed: u64) -> Options {
+pub fn busy(seed: u64) -> Options {
     Options {
         seed,
         history: Duration::from_mins(8),
@@ -55,22 +55,22 @@ fn state_file(config: &Config) -> PathBuf {
 }
 
 /// What is in the state file; none if there is none.
-fn state(config: &Config) -> Option<Value> {
+pub fn state(config: &Config) -> Option<Value> {
     let text = fs::read(state_file(config)).ok()?;
     Some(serde_json::from_slice(&text).expect("a state file must be whole at any instant"))
 }
 
-fn baseline(config: &Config) -> Timestamp {
+pub fn baseline(config: &Config) -> Timestamp {
     let state = state(config).expect("there must be a state");
     instant(&state["ledger"]["baseline"]).expect("a state must have a baseline")
 }
 
-fn instant(value: &Value) -> Option<Timestamp> {
+pub fn instant(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
 }
 
 /// The files beside the state that are neither it nor the lock.
-fn set_aside(config: &Config) -> Vec<String> {
+pub fn set_aside(config: &Config) -> Vec<String> {
     let entries = fs::read_dir(config.path().join("state")).expect("the directory must be listed");
     let names = entries.map(|entry| entry.expect("an entry must be read").file_name());
     let names = names.map(|name| name.to_string_lossy().into_owned());
@@ -87,17 +87,17 @@ fn check_rising(page: &Page, counters: &mut Samples) {
 }
 
 /// Lets the world stand still, and checks every number against it.
-async fn check_exact(api: &Api, exporter: &Exporter) {
+pub async fn check_exact(api: &Api, exporter: &Exporter, window: Duration) {
     api.simulator.stand_still(api.simulator.now());
     let published = exporter.polls(ACCOUNT, POLLS_TO_SETTLE).await.families(&FAMILIES);
     let at = api.simulator.now();
-    let truth = expected(ACCOUNT, &api.simulator.tasks(at), baseline(&exporter.config), at, WINDOW);
+    let truth = expected(ACCOUNT, &api.simulator.tasks(at), baseline(&exporter.config), at, window);
     let differences = differences(&truth, &published);
     assert!(differences.is_empty(), "{}", differences.join("\n"));
 }
 
 /// Ends the process at once, as a power cut would.
-fn kill(exporter: Exporter) -> Config {
+pub fn kill(exporter: Exporter) -> Config {
     exporter.config
 }
 
@@ -105,31 +105,26 @@ fn kill(exporter: Exporter) -> Config {
 async fn a_restart_serves_the_last_numbers_and_counts_what_ended_meanwhile_once() {
     let mut api = Api::start(busy(401)).await;
     let exporter = Exporter::following(&api, &keys()).await;
-    let page = exporter.polls(ACCOUNT, 3).await;
-    let last = exporter.scrape().await;
-    assert!(page.families(&FAMILIES[1..]).values().sum::<f64>() > 0.0, "something must be counted");
+    exporter.polls(ACCOUNT, 3).await;
     api.down().await;
+    let last = exporter.until("polls fail", |page| !page.is_up(ACCOUNT)).await;
+    assert!(last.families(&FAMILIES[1..]).values().sum::<f64>() > 0.0, "something must be counted");
     let Exporter { process, config, .. } = exporter;
     process.signal("TERM");
     assert!(process.ended(DEADLINE).await.status.success());
 
     let exporter = Exporter::start(config).await;
     let page = exporter.scrape().await;
-    let mut counters = last.families(&FAMILIES[1..]);
-    check_rising(&page, &mut counters);
-    assert_eq!(
-        page.families(&FAMILIES).keys().collect::<Vec<_>>(),
-        last.families(&FAMILIES).keys().collect::<Vec<_>>()
-    );
+    assert_eq!(page.families(&FAMILIES), last.families(&FAMILIES));
     assert!(!page.is_up(ACCOUNT), "no poll has succeeded yet");
     let age = "clumio_exporter_last_success_timestamp_seconds";
     // The file was written a moment before the poll that it is of had ended.
-    let least = last.of(age, ACCOUNT).expect("a poll must have succeeded") - 1.0;
-    assert!(page.of(age, ACCOUNT).is_some_and(|at| at >= least), "their age must tell");
+    let at_least = last.of(age, ACCOUNT).expect("a poll must have succeeded") - 1.0;
+    assert!(page.of(age, ACCOUNT).is_some_and(|at| at >= at_least), "their age must tell");
 
     api.up().await;
     exporter.until("it polls again", |page| page.is_up(ACCOUNT)).await;
-    check_exact(&api, &exporter).await;
+    check_exact(&api, &exporter, WINDOW).await;
     exporter.stop().await;
 }
 
@@ -163,10 +158,11 @@ async fn kills_at_random_lose_nothing() {
 
     api.simulator.set_faults(Faults::none());
     let exporter = Exporter::start(config).await;
-    check_exact(&api, &exporter).await;
+    check_exact(&api, &exporter, WINDOW).await;
     check_rising(&exporter.scrape().await, &mut counters);
     let leftovers = set_aside(&exporter.config);
-    assert!(leftovers.iter().all(|name| name.ends_with(".new")), "{leftovers:?}");
+    let unfinished = format!("{ACCOUNT}.json.new");
+    assert!(leftovers.iter().all(|name| *name == unfinished), "{leftovers:?}");
     exporter.stop().await;
 }
 
@@ -175,7 +171,8 @@ async fn a_first_pass_that_was_killed_goes_on_at_its_last_slice() {
     let options = Options { tasks_per_day: 100_000, history: Duration::from_hours(2), ..busy(402) };
     let api = Api::start(options).await;
     let keys = format!(
-        "{FAST}poll.requests_per_second = 20\npoll.lookback = \"24h\"\nstate.directory = \"state\"\n"
+        "{FAST}poll.requests_per_second = 20\npoll.lookback = \"24h\"\npoll.audit_interval = \"0s\"\n\
+         state.directory = \"state\"\n"
     );
     let keys = keys.replace("poll.requests_per_second = 0\n", "");
     let exporter = Exporter::following(&api, &keys).await;
@@ -303,7 +300,7 @@ async fn on_a_read_only_disk_it_serves_and_says_that_nothing_is_kept() {
     let page = exporter.until("polls fail to be kept", |page| page.failures(ACCOUNT, "state") >= 2.0).await;
     assert!(!page.is_up(ACCOUNT));
     assert!(page.families(&FAMILIES[..1]).values().sum::<f64>() > 0.0, "the gauges go on");
-    assert_eq!(page.families(&FAMILIES[1..]).values().sum::<f64>(), 0.0, "the counters wait");
+    assert!(page.families(&FAMILIES[1..]).values().all(|count| *count < 1.0), "the counters wait");
     assert!(!disk.join("lock").exists());
     let log = exporter.process.stderr();
     assert!(log.contains("cannot lock the state directory"), "{log}");

@@ -21,7 +21,7 @@ impl Scenario {
         rows: &[Task],
     ) -> Option<String> {
         let mut fresh = self.ledger.fresh(rules, second(began));
-        fresh.take_slice(history.to_vec(), second(began), second(began));
+        fresh.take_slice(history.to_vec(), second(began), time(began));
         fresh.commit(rows.to_vec(), time(at));
         self.ledger.commit(rows.to_vec(), time(at));
         let is_healed = self.ledger.heal(&fresh);
@@ -41,7 +41,7 @@ fn audited() -> (Scenario, Vec<Task>) {
     let tasks: Vec<Task> =
         (0..10).map(|n| ended(&format!("{n}"), "completed", (n - 24) * HOUR, (n - 23) * HOUR)).collect();
     let mut ledger = Ledger::new(rules(), second(0), second(-WEEK));
-    ledger.take_slice(tasks.clone(), second(0), second(0));
+    ledger.take_slice(tasks.clone(), second(0), time(0));
     let mut scenario = Scenario { ledger };
     scenario.poll(0, &[]);
     scenario.poll(HOUR, &[task("now", "queued", HOUR - 60)]);

@@ -1,5 +1,7 @@
 //! What a poll does with lists that misbehave, request by request. Lists that merely drift are for the model test.
 
+mod restarts;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
