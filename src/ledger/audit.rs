@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
+use super::counter::MOST;
 use super::creations::Counted;
 use crate::time::{Timestamp, elapsed};
 
@@ -57,7 +58,7 @@ impl Ledger {
 
     /// Takes in what an audit found: the API counts `total` rows in the range.
     pub fn audited(&mut self, range: Counted, total: u64, at: Timestamp) {
-        let drift = i64::try_from(i128::from(range.tasks) - i128::from(total)).unwrap_or(i64::MIN);
+        let drift = signed(range.tasks) - signed(total);
         let before = self.audit.filter(|audit| audit.drift == drift);
         let times = before.map_or(1, |audit| audit.times.saturating_add(1));
         self.audit = Some(Audit { at, drift, times });
@@ -89,6 +90,19 @@ impl Ledger {
     #[must_use]
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+}
+
+fn signed(count: u64) -> i64 {
+    count.min(MOST).cast_signed()
+}
+
+// === impl Audit ===
+
+impl Audit {
+    /// Whether an audit can have found this.
+    pub(super) fn is_possible(self) -> bool {
+        self.drift.unsigned_abs() <= MOST
     }
 }
 
@@ -129,5 +143,13 @@ mod tests {
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 24, 24]);
         assert_eq!(Heals::again(heals, hour(now + 48)).pause(), Duration::from_hours(1), "long ago");
+    }
+
+    #[test]
+    fn no_audit_finds_more_than_can_be_kept() {
+        let audit = |drift| Audit { at: hour(0), drift, times: 1 };
+        assert!(audit(signed(0) - signed(u64::MAX)).is_possible());
+        assert!(!audit(i64::MIN).is_possible());
+        assert!(!audit(MOST.cast_signed() + 1).is_possible());
     }
 }

@@ -18,6 +18,11 @@ use crate::time::{Timestamp, elapsed};
 /// The largest count that is taken from outside: the largest that Prometheus can tell from its neighbours.
 pub(super) const MOST: u64 = 1 << 53;
 
+/// The sum, and never more than [`MOST`]: what is kept is to be taken in again.
+pub(super) fn add(count: u64, more: u64) -> u64 {
+    count.saturating_add(more).min(MOST)
+}
+
 /// A number that only rises, and what is published of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Counter {
@@ -42,7 +47,7 @@ enum Hold {
 
 impl Counter {
     pub(super) fn increment(&mut self) {
-        self.total += 1;
+        self.total = add(self.total, 1);
     }
 
     /// What is published.
@@ -139,5 +144,13 @@ mod tests {
         assert_eq!(published_at(&mut counter, 10_000), 0);
         assert_eq!(published_at(&mut counter, 2_000), 0);
         assert_eq!(published_at(&mut counter, 2_120), 1);
+    }
+
+    #[test]
+    fn a_counter_at_its_most_stays_there() {
+        let mut counter = Counter { total: MOST, published: MOST, hold: Hold::Over };
+        counter.increment();
+        assert_eq!(counter.total, MOST);
+        assert!(counter.restored().is_some(), "what is kept must be taken in again");
     }
 }

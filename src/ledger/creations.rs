@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::counter::{MOST, add};
 use crate::time::{Timestamp, earlier, elapsed, later};
 
 /// How far an edge is from any known creation: more than rounding to whole seconds, on both sides, moves it.
@@ -53,6 +54,12 @@ impl Creations {
         Self { counted_to: from, newest: from, segments: VecDeque::new() }
     }
 
+    /// Whether these can have been counted: the segments are in order, and no count is absurd.
+    pub(super) fn is_possible(&self) -> bool {
+        let mut segments = self.segments.iter();
+        segments.clone().is_sorted_by(|a, b| a.from < b.from) && segments.all(|segment| segment.tasks <= MOST)
+    }
+
     /// Counts all tasks created not yet counted until `to`, by their creations.
     pub(super) fn count(&mut self, mut creations: Vec<Timestamp>, to: Timestamp) {
         let uncounted = self.counted_to..to;
@@ -61,7 +68,7 @@ impl Creations {
         for creation in creations {
             self.mark_edge(whole_second(earlier(creation, CLEAR)), APART);
             if let Some(last) = self.segments.back_mut() {
-                last.tasks = last.tasks.saturating_add(1);
+                last.tasks = add(last.tasks, 1);
             }
             self.newest = self.newest.max(creation);
         }
@@ -75,7 +82,7 @@ impl Creations {
         }
         self.clear_edges_near(creation);
         if let Some(segment) = self.segment_of(creation) {
-            segment.tasks = segment.tasks.saturating_add(1);
+            segment.tasks = add(segment.tasks, 1);
         }
         self.newest = self.newest.max(creation);
     }
@@ -108,7 +115,7 @@ impl Creations {
         until_now.mark_edge(whole_second(earlier(self.counted_to, CLEAR)), Duration::from_secs(1));
         let (first, last) = (until_now.segments.front()?, until_now.segments.back()?);
         let whole = until_now.segments.iter().rev().skip(1);
-        let tasks = whole.fold(0_u64, |sum, segment| sum.saturating_add(segment.tasks));
+        let tasks = whole.fold(0, |sum, segment| add(sum, segment.tasks));
         (first.from < last.from).then_some(Counted { from: first.from, to: last.from, tasks })
     }
 
@@ -132,7 +139,7 @@ impl Creations {
             let tasks = self.segments.remove(place).map_or(0, |segment| segment.tasks);
             // Without its first edge, what follows the next one is all that is counted.
             if let Some(before) = place.checked_sub(1).and_then(|place| self.segments.get_mut(place)) {
-                before.tasks = before.tasks.saturating_add(tasks);
+                before.tasks = add(before.tasks, tasks);
             }
         }
     }
@@ -210,5 +217,22 @@ mod tests {
         creations.count(seconds([10, 2 * HOUR, 4 * HOUR]), second(5 * HOUR));
         creations.forget_before(second(3 * HOUR));
         assert_eq!(counted(&creations), Some((2 * HOUR - 2, 5 * HOUR - 2, 2)));
+    }
+
+    #[test]
+    fn counts_out_of_order_or_too_large_are_not_possible() {
+        let with = |segments: &[(i64, u64)]| {
+            let segments = segments.iter().map(|&(from, tasks)| Segment { from: second(from), tasks });
+            Creations { segments: segments.collect(), counted_to: second(5 * HOUR), newest: second(4 * HOUR) }
+        };
+        assert!(with(&[(0, 1), (HOUR, MOST)]).is_possible());
+        assert!(!with(&[(HOUR, 1), (0, 1)]).is_possible());
+        assert!(!with(&[(0, 1), (0, 1)]).is_possible());
+        assert!(!with(&[(0, MOST + 1)]).is_possible());
+        let mut full = with(&[(0, MOST), (HOUR, MOST)]);
+        full.add(second(2 * HOUR));
+        full.add(second(HOUR));
+        assert!(full.is_possible(), "it must be taken in again");
+        assert_eq!(counted(&full), Some((0, 5 * HOUR - 2, MOST)));
     }
 }

@@ -20,7 +20,7 @@ use super::audit::Heals;
 use super::kinds::{Cell, Cells};
 use super::known::{Known, State};
 use super::window::Granule;
-use super::{Ledger, Rules};
+use super::{Ledger, Rules, counter};
 use crate::tasks::TaskId;
 use crate::time::{Timestamp, earlier};
 
@@ -108,7 +108,8 @@ impl Ledger {
         healed.suspects.extend(fresh.suspects.iter().cloned());
         healed.suspects.retain(|id| !healed.tasks.contains_key(id));
         healed.creations = fresh.creations.clone();
-        healed.missed += self.drift().map_or(0, |drift| drift.min(0).unsigned_abs());
+        let missed = self.drift().map_or(0, |drift| drift.min(0).unsigned_abs());
+        healed.missed = counter::add(self.missed, missed);
         healed.audit = None;
         healed.heals = Some(Heals::again(self.heals, polled.last_answer));
         Some(healed)

@@ -94,6 +94,11 @@ impl Kinds {
             kinds.other_statuses.extend(words.map(|numbers| Label::from(numbers.status.clone())));
             kinds.all.push(Kind::restored(kind)?);
         }
+        // What stands for words beyond the cap is not one of them.
+        let words = kinds.other_statuses.iter().filter(|word| **word != Label::other());
+        if words.count() > MAX_OTHER_STATUSES {
+            return Err(Contradiction::Kinds);
+        }
         Ok(kinds)
     }
 
@@ -454,5 +459,27 @@ mod tests {
             kinds.cell(&Label::new("category 0"), &Label::new("type 0"), &status);
         }
         assert_eq!(kinds.all[0].statuses.len(), 6 + MAX_OTHER_STATUSES + 1);
+    }
+
+    #[test]
+    fn more_words_than_the_cap_are_not_restored() {
+        let kind = |category: &str, words: std::ops::Range<usize>| SavedKind {
+            category: Label::new(category),
+            task_type: Label::new("a"),
+            created: Counter::default(),
+            statuses: words
+                .map(|n| SavedStatus {
+                    status: Status::from_word(&format!("status {n}")),
+                    ended: BTreeMap::new(),
+                    ended_total: None,
+                })
+                .collect(),
+        };
+        let restored = |kinds| {
+            Kinds::restored(kinds, Duration::from_mins(1), &caps(3, 5)).map(|kinds| kinds.saved().len())
+        };
+        assert_eq!(restored(vec![kind("backup", 0..MAX_OTHER_STATUSES), kind("restore", 0..3)]), Ok(2));
+        let more = vec![kind("backup", 0..MAX_OTHER_STATUSES), kind("restore", 30..31)];
+        assert_eq!(restored(more), Err(Contradiction::Kinds));
     }
 }

@@ -282,7 +282,7 @@ impl Ledger {
                         known.state = State::Vanished { at };
                         self.kinds.remove_open(known.cell);
                         self.creations.remove(known.created);
-                        self.vanished += 1;
+                        self.vanished = counter::add(self.vanished, 1);
                     }
                 }
                 State::Provisional { since, counts, granule } if known::is_settled(since, at) => {

@@ -141,7 +141,10 @@ impl Ledger {
     /// # Errors
     /// When what was kept contradicts itself.
     pub fn restored(saved: SavedLedger, rules: Rules) -> Result<Self, Contradiction> {
-        if saved.vanished_total.max(saved.missed_total) > MOST {
+        let is_possible = saved.vanished_total.max(saved.missed_total) <= MOST
+            && saved.creations.is_possible()
+            && saved.audit.is_none_or(Audit::is_possible);
+        if !is_possible {
             return Err(Contradiction::Counts);
         }
         let mut kinds = Kinds::restored(saved.kinds, saved.window.min(rules.window), &rules)?;

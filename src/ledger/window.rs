@@ -81,7 +81,7 @@ impl EndedCounts {
 
     /// Counts a task that ended in `granule`, unless it has left the window by `at`.
     pub(super) fn add(&mut self, window: Window, granule: Granule, at: Timestamp) {
-        if window.has(granule, at) {
+        if window.has(granule, at) && self.sum < MOST {
             *self.granules.entry(granule).or_default() += 1;
             self.sum += 1;
         }
@@ -157,5 +157,16 @@ mod tests {
         counts.remove(granule);
         counts.remove(granule);
         assert_eq!(counts.sum(), 0);
+    }
+
+    #[test]
+    fn as_many_as_can_be_kept_are_counted_and_no_more() {
+        let window = Window::new(Duration::from_mins(1));
+        let granule = window.granule(second(100));
+        let mut counts =
+            EndedCounts::restored([(granule, MOST)].into()).expect("as many as that must be taken in");
+        counts.add(window, granule, second(100));
+        assert_eq!(counts.sum(), MOST);
+        assert_eq!(EndedCounts::restored([(granule, MOST + 1)].into()).map(|counts| counts.sum()), None);
     }
 }

@@ -117,7 +117,8 @@ fn migrated(text: &[u8]) -> Result<Document, Fault> {
 
 /// Version 1 had no audit: what was created before it is in no audited range, and no task is pinned.
 fn add_audit(document: &mut Value) {
-    let ledger = &mut document["ledger"];
+    // What is no ledger stays as it is, for whoever reads it to refuse.
+    let Some(ledger @ Value::Object(_)) = document.get_mut("ledger") else { return };
     let latest = match &ledger["polled"]["last_answer"] {
         Value::Null => ledger["baseline"].clone(),
         polled => polled.clone(),

@@ -20,6 +20,8 @@
 mod directory;
 mod document;
 mod file;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 
 #[cfg(test)]
 mod tests;

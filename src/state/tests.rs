@@ -171,6 +171,14 @@ fn a_file_of_the_first_version_is_read() {
 }
 
 #[test]
+fn a_file_of_the_first_version_without_a_ledger_is_damaged() {
+    for ledger in ["5", "[]", "null", "\"\""] {
+        let text = document::sealed(format!("\"version\":1,\"ledger\":{ledger}}}\n").as_bytes());
+        assert!(matches!(decode(&text, &identity()), Err(Fault::Damaged(_))), "{ledger}");
+    }
+}
+
+#[test]
 fn what_contradicts_itself_is_not_believed() {
     for (part, other) in [
         ("\"published\":0", "\"published\":90"),

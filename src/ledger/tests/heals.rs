@@ -165,3 +165,17 @@ fn a_shorter_window_acts_at_once() {
     assert!(after.contains("completed=5"), "{after}");
     assert!(!scenario.ledger.needs_heal());
 }
+
+#[test]
+fn what_was_missed_is_never_more_than_can_be_kept() {
+    let (mut scenario, tasks) = audited();
+    let rows = [task("now", "queued", HOUR - 60)];
+    for at in [HOUR, 2 * HOUR] {
+        scenario.audit(u64::MAX, at);
+        let healed = scenario.heal(&rules(), at, &tasks, at + 60, &rows);
+        assert!(healed.is_some(), "it must be healed");
+    }
+    assert_eq!(scenario.ledger.missed(), 1 << 53);
+    let restored = Ledger::restored(scenario.ledger.saved(), rules()).expect("it must be taken in again");
+    assert_eq!(restored.snapshot(), scenario.ledger.snapshot());
+}
