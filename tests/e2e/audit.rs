@@ -86,7 +86,6 @@ fn check(api: &Api, page: &Page, baseline: Timestamp) {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_tasks_come_and_go_there_is_no_drift() {
     let api = world().await;
-    let baseline = api.simulator.now();
     let exporter = Exporter::following(&api, &keys()).await;
     let page = exporter.until("it is audited", |page| drift(page).is_some()).await;
     assert_eq!(drift(&page), Some(0.0));
