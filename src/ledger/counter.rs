@@ -29,16 +29,20 @@ pub(super) struct Counter {
     total: u64,
     published: u64,
     hold: Hold,
+    /// When this process last published it; none if it has not yet.
+    #[serde(skip)]
+    seen: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Hold {
-    /// Not published yet by this process.
+    /// It begins with the next poll.
     #[default]
     New,
-    /// Published at its first value since this instant.
-    Since(Timestamp),
+    /// Published at its first value for so long. Only the time between polls of one process counts: while there
+    /// is none, nobody can see it.
+    Held(Duration),
     /// Free to move.
     Over,
 }
@@ -61,21 +65,25 @@ impl Counter {
             Hold::Over => Hold::New,
             under_way => under_way,
         };
-        (self.published <= self.total && self.total <= MOST).then_some(Self { hold, ..self })
+        let restored = Self { hold, seen: None, ..self };
+        (self.published <= self.total && self.total <= MOST).then_some(restored)
     }
 
     /// Publishes at the instant `now`: the first time the value so far published, later the total, once the
     /// hold is over. Call it once a poll.
     pub(super) fn publish(&mut self, hold: Duration, now: Timestamp) {
-        match self.hold {
-            Hold::New => self.hold = Hold::Since(now),
-            Hold::Since(since) if elapsed(since, now) >= hold => {
-                self.hold = Hold::Over;
-                self.published = self.total;
-            }
-            // A clock that was set back must not prolong the hold.
-            Hold::Since(since) => self.hold = Hold::Since(since.min(now)),
-            Hold::Over => self.published = self.total,
+        let since = self.seen.replace(now);
+        let held = match self.hold {
+            Hold::New => Duration::ZERO,
+            Hold::Held(held) => held,
+            Hold::Over => hold,
+        };
+        // A clock that was set back adds nothing, and takes nothing away.
+        let held = held.saturating_add(since.map_or(Duration::ZERO, |since| elapsed(since, now)));
+        self.hold = Hold::Held(held);
+        if since.is_some() && held >= hold {
+            self.hold = Hold::Over;
+            self.published = self.total;
         }
     }
 }
@@ -128,17 +136,18 @@ mod tests {
         assert_eq!(published_at(&mut counter, 1000), 1);
         assert_eq!(published_at(&mut counter, 1060), 1);
         let mut counter = counter.restored().expect("it must be restored");
-        assert_eq!(published_at(&mut counter, 1120), 2, "a second restart does not prolong the hold");
+        assert_eq!(published_at(&mut counter, 9000), 1, "nobody could see it while there was no process");
+        assert_eq!(published_at(&mut counter, 9060), 2, "a second restart does not prolong the hold");
     }
 
     #[test]
     fn what_cannot_be_a_counter_is_not_restored() {
-        assert_eq!(Counter { total: 1, published: 2, hold: Hold::Over }.restored(), None);
-        assert_eq!(Counter { total: MOST + 1, published: 2, hold: Hold::Over }.restored(), None);
+        assert_eq!(Counter { total: 1, published: 2, ..Counter::default() }.restored(), None);
+        assert_eq!(Counter { total: MOST + 1, published: 2, ..Counter::default() }.restored(), None);
     }
 
     #[test]
-    fn a_clock_that_is_set_back_starts_the_hold_anew_and_no_more() {
+    fn a_clock_that_is_set_back_does_not_prolong_the_hold() {
         let mut counter = Counter::default();
         counter.increment();
         assert_eq!(published_at(&mut counter, 10_000), 0);
@@ -148,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_counter_at_its_most_stays_there() {
-        let mut counter = Counter { total: MOST, published: MOST, hold: Hold::Over };
+        let mut counter = Counter { total: MOST, published: MOST, hold: Hold::Over, seen: None };
         counter.increment();
         assert_eq!(counter.total, MOST);
         assert!(counter.restored().is_some(), "what is kept must be taken in again");

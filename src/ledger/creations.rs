@@ -38,6 +38,9 @@ pub(super) struct Creations {
     newest: Timestamp,
     /// The oldest first; each ends where the next begins, the last one with the newest creation.
     segments: VecDeque<Segment>,
+    /// A range in which tasks are counted while a heal reads it anew: what both ledgers know of it is compared in the end.
+    #[serde(skip)]
+    compared: Option<Counted>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +54,7 @@ struct Segment {
 impl Creations {
     /// Nothing is counted, and what was created before `from` never will be.
     pub(super) fn new(from: Timestamp) -> Self {
-        Self { counted_to: from, newest: from, segments: VecDeque::new() }
+        Self { counted_to: from, newest: from, segments: VecDeque::new(), compared: None }
     }
 
     /// Whether these can have been counted: the segments are in order, and no count is absurd.
@@ -70,6 +73,7 @@ impl Creations {
             if let Some(last) = self.segments.back_mut() {
                 last.tasks = add(last.tasks, 1);
             }
+            self.compare(creation, 1);
             self.newest = self.newest.max(creation);
         }
         self.counted_to = self.counted_to.max(to);
@@ -81,6 +85,7 @@ impl Creations {
             return;
         }
         self.clear_edges_near(creation);
+        self.compare(creation, 1);
         if let Some(segment) = self.segment_of(creation) {
             segment.tasks = add(segment.tasks, 1);
         }
@@ -89,10 +94,32 @@ impl Creations {
 
     /// Takes back a task that the API does not list any more, if it was counted.
     pub(super) fn remove(&mut self, creation: Timestamp) {
-        if creation < self.counted_to
-            && let Some(segment) = self.segment_of(creation)
-        {
+        if creation >= self.counted_to {
+            return;
+        }
+        self.compare(creation, -1);
+        if let Some(segment) = self.segment_of(creation) {
             segment.tasks = segment.tasks.saturating_sub(1);
+        }
+    }
+
+    /// From now on counts what `other` counts so far, to be compared with it.
+    pub(super) fn compare_with(&mut self, other: &mut Self) {
+        other.compared = other.counted();
+        self.compared = other.compared.map(|range| Counted { tasks: 0, ..range });
+    }
+
+    /// How many more tasks than `other` these have counted of what is compared.
+    pub(super) fn found_more_than(&self, other: &Self) -> u64 {
+        let [found, known] = [self, other].map(|it| it.compared.map_or(0, |range| range.tasks));
+        found.saturating_sub(known)
+    }
+
+    fn compare(&mut self, creation: Timestamp, by: i64) {
+        if let Some(range) = &mut self.compared
+            && (range.from..range.to).contains(&creation)
+        {
+            range.tasks = range.tasks.saturating_add_signed(by).min(MOST);
         }
     }
 
@@ -223,7 +250,12 @@ mod tests {
     fn counts_out_of_order_or_too_large_are_not_possible() {
         let with = |segments: &[(i64, u64)]| {
             let segments = segments.iter().map(|&(from, tasks)| Segment { from: second(from), tasks });
-            Creations { segments: segments.collect(), counted_to: second(5 * HOUR), newest: second(4 * HOUR) }
+            Creations {
+                segments: segments.collect(),
+                counted_to: second(5 * HOUR),
+                newest: second(4 * HOUR),
+                compared: None,
+            }
         };
         assert!(with(&[(0, 1), (HOUR, MOST)]).is_possible());
         assert!(!with(&[(HOUR, 1), (0, 1)]).is_possible());

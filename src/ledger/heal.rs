@@ -53,10 +53,12 @@ impl Ledger {
     /// An empty ledger for a first pass beside this one, with the same places for kinds. It reads what was created from
     /// [`Ledger::read_from`] on.
     #[must_use]
-    pub fn fresh(&self, rules: &Rules, baseline: Timestamp) -> Self {
+    pub fn fresh(&mut self, rules: &Rules, baseline: Timestamp) -> Self {
         let read_from = earlier(baseline, self.reach(rules.window));
         let kinds = self.kinds.emptied(rules.window);
-        Self { kinds, ..Self::new(rules.clone(), baseline, read_from) }
+        let mut fresh = Self { kinds, is_fresh: true, ..Self::new(rules.clone(), baseline, read_from) };
+        fresh.creations.compare_with(&mut self.creations);
+        fresh
     }
 
     /// Pins a task that ended, if a heal would not find it where it is counted.
@@ -97,19 +99,26 @@ impl Ledger {
             let found = Known { cell: cells.of(known.cell), ..known.clone() };
             let agreed = match self.tasks.get(id) {
                 Some(before) => healed.agree(before, &found)?,
+                // The next poll lists it, and counts it.
+                None if found.created >= self.listed_from() => return None,
                 None => found.in_no_counter(),
             };
             healed.tasks.insert(id.clone(), agreed);
         }
         healed.keep_pinned(fresh, &cells, polled.first_answer);
-        if !healed.kinds.has_no_fewer_than(&self.kinds) {
+        if !healed.kinds.has_no_fewer_than(&self.kinds, polled.first_answer) {
             return None;
         }
         healed.suspects.extend(fresh.suspects.iter().cloned());
         healed.suspects.retain(|id| !healed.tasks.contains_key(id));
         healed.creations = fresh.creations.clone();
-        let missed = self.drift().map_or(0, |drift| drift.min(0).unsigned_abs());
-        healed.missed = counter::add(self.missed, missed);
+        for (_, known) in
+            self.tasks.iter().filter(|(id, known)| !fresh.tasks.contains_key(id) && known.is_there())
+        {
+            healed.creations.add(known.created);
+        }
+        healed.missed = counter::add(self.missed, fresh.creations.found_more_than(&self.creations));
+        healed.lookback = self.lookback.max(fresh.lookback);
         healed.audit = None;
         healed.heals = Some(Heals::again(self.heals, polled.last_answer));
         Some(healed)
@@ -150,8 +159,8 @@ impl Ledger {
         for (id, Pinned { cell, mark }) in self.pinned.clone() {
             match fresh.pinned.get(&id) {
                 Some(found) => self.kinds.remove_ended(cells.of(found.cell), found.mark.granule),
-                None if mark.has_no_end || mark.created < read_from => {}
-                // The pass has read it, and counts it.
+                None if mark.created < read_from => {}
+                // The pass has read it, and counts it where it ended, as the API says by now.
                 None => continue,
             }
             self.kinds.restore_ended(cell, mark.granule, at);
@@ -162,16 +171,24 @@ impl Ledger {
         }
     }
 
-    /// Forgets the pinned tasks that have left the window.
+    /// Forgets the pinned tasks that have left the window. A fresh ledger keeps those without an end: where it counts
+    /// them says nothing, and the one that it is to heal has to be told that it has read them.
     pub(super) fn unpin(&mut self, at: Timestamp) {
-        let kinds = &self.kinds;
-        self.pinned.retain(|_, pinned| kinds.is_in_window(pinned.mark.granule, at));
+        let (kinds, is_fresh) = (&self.kinds, self.is_fresh);
+        self.pinned.retain(|_, Pinned { mark, .. }| {
+            kinds.is_in_window(mark.granule, at) || (is_fresh && mark.has_no_end)
+        });
     }
 }
 
 // === impl Known ===
 
 impl Known {
+    /// Whether the API lists it, as far as is known, and it can still change.
+    fn is_there(&self) -> bool {
+        matches!(self.state, State::Open { .. } | State::Provisional { .. })
+    }
+
     /// The same, but in no counter when it ends for good: a heal counts what was missed elsewhere.
     fn in_no_counter(self) -> Self {
         match self.state {

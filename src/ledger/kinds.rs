@@ -37,6 +37,8 @@ pub(super) struct Kinds {
     places: BTreeMap<Label, BTreeMap<Label, u32>>,
     folded: usize,
     other_statuses: BTreeSet<Label>,
+    /// By how much granules that were counted with another window can be wider than those of this one, in seconds.
+    slack: i64,
 }
 
 /// Where the cells of one list of kinds are in another.
@@ -73,6 +75,7 @@ impl Kinds {
             places: BTreeMap::new(),
             folded: 0,
             other_statuses: BTreeSet::new(),
+            slack: 0,
         }
     }
 
@@ -121,6 +124,8 @@ impl Kinds {
 
     /// Other caps, for kinds that are not seen yet, and a window that is not longer than it was.
     pub(super) fn set_rules(&mut self, rules: &Rules) {
+        let shorter = Window::new(rules.window.min(self.window()));
+        self.slack = self.slack.max(self.window.slack(shorter));
         self.window = Window::new(rules.window.min(self.window()));
         (self.max_categories, self.max_own) = (rules.max_categories, rules.max_kinds);
     }
@@ -188,7 +193,7 @@ impl Kinds {
     /// The same kinds with no task in them, and this window.
     pub(super) fn emptied(&self, window: Duration) -> Self {
         let all = self.all.iter().map(Kind::emptied).collect();
-        Self { window: Window::new(window), all, ..self.clone() }
+        Self { window: Window::new(window), all, slack: 0, ..self.clone() }
     }
 
     /// Takes over the gauges and the window of other kinds, and gives where their cells are here. None if the caps put
@@ -219,11 +224,16 @@ impl Kinds {
         Some(Cells(cells))
     }
 
-    /// Whether no gauge is lower than it is in `before`, which has the same kinds or fewer.
-    pub(super) fn has_no_fewer_than(&self, before: &Self) -> bool {
+    /// Whether no gauge is lower than it is in `before`, which has the same kinds or fewer, however it is made up: a task
+    /// that is found must not hide that another one is not.
+    pub(super) fn has_no_fewer_than(&self, before: &Self, at: Timestamp) -> bool {
+        let slack = self.slack.max(before.slack).max(self.window.slack(before.window));
         self.all.iter().zip(&before.all).all(|(now, before)| {
             let mut statuses = now.statuses.iter().zip(&before.statuses);
-            statuses.all(|(now, before)| now.open >= before.open && now.ended.sum() >= before.ended.sum())
+            statuses.all(|(now, before)| {
+                let has_ended = now.ended.has_no_fewer_than(&before.ended, self.window, slack, at);
+                now.open >= before.open && has_ended
+            })
         })
     }
 

@@ -112,6 +112,8 @@ pub struct Ledger {
     heals: Option<Heals>,
     pinned: HashMap<TaskId, Pinned>,
     missed: u64,
+    /// Whether it reads everything anew beside another one, to heal it.
+    is_fresh: bool,
 }
 
 // === impl Ledger ===
@@ -138,6 +140,7 @@ impl Ledger {
             heals: None,
             pinned: HashMap::new(),
             missed: 0,
+            is_fresh: false,
         }
     }
 
@@ -191,6 +194,8 @@ impl Ledger {
     /// What was created until `until` cannot be counted by creation: rows among it are no tasks, or were not read.
     pub fn audit_after(&mut self, until: Timestamp) {
         self.creations.begin_after(until);
+        // What was found before says nothing of what can be audited from now on.
+        self.audit = None;
     }
 
     /// Takes in a slice of the first pass, all that was created before `to` and not in the slices before: as

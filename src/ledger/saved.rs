@@ -182,6 +182,7 @@ impl Ledger {
             heals,
             pinned,
             missed: saved.missed_total,
+            is_fresh: false,
         })
     }
 }

@@ -52,6 +52,11 @@ impl Window {
         Granule((ended.as_second().div_euclid(self.granule) + 1).saturating_mul(self.granule))
     }
 
+    /// How far apart the granules can be, in seconds, in which the two windows count the same task.
+    pub(super) fn slack(self, other: Self) -> i64 {
+        if self == other { 0 } else { self.granule.max(other.granule) }
+    }
+
     /// Whether a granule has not left by `at`.
     pub(super) fn has(self, granule: Granule, at: Timestamp) -> bool {
         granule > self.left(at)
@@ -105,6 +110,16 @@ impl EndedCounts {
         {
             self.sum -= first.remove();
         }
+    }
+
+    /// Whether every task that `before` counts, and that is not about to leave, can be among these: in the same granule, or
+    /// in one that is at most `slack` seconds away.
+    pub(super) fn has_no_fewer_than(&self, before: &Self, window: Window, slack: i64, at: Timestamp) -> bool {
+        let left = window.left(at).0.saturating_add(slack);
+        before.granules.iter().filter(|(granule, _)| granule.0 > left).all(|(granule, count)| {
+            let near = Granule(granule.0.saturating_sub(slack))..=Granule(granule.0.saturating_add(slack));
+            self.granules.range(near).map(|(_, count)| count).sum::<u64>() >= *count
+        })
     }
 
     /// The counts, to be kept.

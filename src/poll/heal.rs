@@ -90,7 +90,7 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
     /// # Errors
     /// When a request failed for good. The heal goes on there the next time.
     pub async fn heal_step(&mut self) -> Result<(), Error> {
-        let Stage::Following(ledger) = &self.stage else { return Ok(()) };
+        let Stage::Following(ledger) = &mut self.stage else { return Ok(()) };
         let page_size = self.options.page_size;
         let most_rows = self.options.most_rows.min(u64::from(page_size) * PAGES);
         let options = Options { most_rows, ..self.options.clone() };

@@ -2,17 +2,19 @@
 //!
 //! Time passes with every request, so that rows enter and leave between the pages of a listing.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clumio_exporter::api::{Error, Filter, Page, Reason, TaskList};
+use clumio_exporter::api::{Error, Filter, Page, Reason};
+use clumio_exporter::tasks::{Label, Status, Task, TaskId};
 use clumio_exporter::time::{Moment, Timestamp};
 use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::world::{DAY_ZERO, HOUR, MINUTE, SECOND, World, timestamp};
+use crate::flaw::Flaw;
+use crate::vault::Crash;
+use crate::world::{DAY_ZERO, HOUR, KINDS, Life, MINUTE, SECOND, World, timestamp};
 
 /// The order of rows in a listing.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +35,8 @@ pub struct Behaviour {
     pub max_limit: u32,
     /// The probability that a request fails.
     pub failing: f64,
+    /// The probability that the process ends while it waits for an answer.
+    pub crashing: f64,
     /// The probability that an answer's `Date` is off, by two minutes to a day.
     pub wrong_date: f64,
     /// How far replicas lag behind, in milliseconds; one answer in eight comes from one.
@@ -47,8 +51,19 @@ pub struct Behaviour {
 /// A task list that a poller can read.
 pub struct ModelApi {
     pub world: World,
-    behaviour: Behaviour,
+    pub behaviour: Behaviour,
+    flaw: Flaw,
+    crash: Arc<Crash>,
+    /// The lives in order of creation, with what never changes in their rows.
+    faces: Vec<(usize, Face)>,
     state: Mutex<State>,
+}
+
+/// What never changes in the row of a task.
+struct Face {
+    id: TaskId,
+    category: Label,
+    task_type: Label,
 }
 
 struct State {
@@ -56,15 +71,28 @@ struct State {
     random: SmallRng,
     requests: u64,
     faults: bool,
+    clocks: Clocks,
+}
+
+/// The clocks of the exporter's machine.
+struct Clocks {
+    /// What the API's clock shows when the monotonic clock shows zero.
+    epoch: i64,
+    /// How far the time of day is off.
+    skew: i64,
 }
 
 // === impl ModelApi ===
 
 impl ModelApi {
-    pub fn new(world: World, behaviour: Behaviour) -> Self {
+    pub fn new(world: World, behaviour: Behaviour, crash: Arc<Crash>, flaw: Flaw) -> Self {
         let random = SmallRng::seed_from_u64(behaviour.seed);
-        let state = Mutex::new(State { now: DAY_ZERO, random, requests: 0, faults: true });
-        Self { world, behaviour, state }
+        let clocks = Clocks { epoch: DAY_ZERO, skew: 0 };
+        let state = Mutex::new(State { now: DAY_ZERO, random, requests: 0, faults: true, clocks });
+        let mut faces: Vec<_> =
+            world.lives.iter().enumerate().map(|(index, life)| (index, Face::new(index, life))).collect();
+        faces.sort_by_key(|(index, _)| world.lives[*index].created);
+        Self { world, behaviour, flaw, crash, faces, state }
     }
 
     /// The API's clock.
@@ -77,6 +105,22 @@ impl ModelApi {
         self.with(|state| state.now = state.now.max(at));
     }
 
+    /// Sets the API's clock forward; the exporter's does not follow.
+    pub fn step_clock(&self, by: i64) {
+        self.with(|state| {
+            state.now += by;
+            state.clocks.epoch += by;
+        });
+    }
+
+    /// A new process: its monotonic clock starts anew, and its time of day can be anything.
+    pub fn restart_clocks(&self) {
+        self.with(|state| {
+            let skew = state.random.random_range(-(400 * 24 * HOUR)..400 * 24 * HOUR);
+            state.clocks = Clocks { epoch: state.now, skew };
+        });
+    }
+
     /// Ends all faults.
     pub fn recover(&self) {
         self.with(|state| state.faults = false);
@@ -87,67 +131,83 @@ impl ModelApi {
         self.with(|state| state.requests)
     }
 
-    pub fn max_limit(&self) -> u32 {
-        self.behaviour.max_limit
-    }
-
     fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         f(&mut self.state.lock().expect("the model must not panic"))
+    }
+
+    pub async fn page(&self, filter: &Filter, number: u64, limit: u32) -> Result<Page, Error> {
+        // Requests in flight together are answered in any order.
+        for _ in 0..self.with(|state| state.random.random_range(0..3)) {
+            tokio::task::yield_now().await;
+        }
+        let answer = self.with(|state| {
+            state.requests += 1;
+            state.now += state.random.random_range(0..=self.behaviour.slowest);
+            if state.faults && state.random.random_bool(self.behaviour.failing) {
+                return Some(Err(Error::new(Reason::Connect, "the model failed this request")));
+            }
+            let page = self.answer(state, filter, number, limit);
+            state.now += state.random.random_range(0..=self.behaviour.slowest);
+            let crashes = state.faults && state.random.random_bool(self.behaviour.crashing);
+            (!crashes).then_some(Ok(page))
+        });
+        match answer {
+            Some(answer) => answer,
+            None => match self.crash.now().await {},
+        }
     }
 
     fn answer(&self, state: &mut State, filter: &Filter, number: u64, limit: u32) -> Page {
         let lags = state.faults && self.behaviour.stale_by > 0 && state.random.random_ratio(1, 8);
         let lag = if lags { state.random.random_range(0..=self.behaviour.stale_by) } else { 0 };
         let at = state.now - lag;
-        let is_asked = self.asked(filter, at);
-        let mut rows = self.world.listing(at);
-        rows.retain(|&row| is_asked(row));
+        let listed = self.faces.iter().filter(|(index, _)| self.world.lives[*index].is_shown(at));
+        let mut rows: Vec<&(usize, Face)> = listed.filter(|face| self.matches(filter, face, at)).collect();
         self.sort(&mut rows, state);
         let limit = limit.min(self.behaviour.max_limit);
         let total = rows.len() as u64;
         let skipped = usize::try_from((number - 1) * u64::from(limit)).expect("the page must be in range");
-        let page = rows.into_iter().skip(skipped).take(limit as usize);
-        let tasks = page.map(|row| self.world.row(row, at)).collect();
+        let shown = rows.into_iter().skip(skipped).take(limit as usize);
+        let tasks = shown.map(|(index, face)| face.row(&self.world.lives[*index], at)).collect();
+        let short = match (self.flaw, filter) {
+            (Flaw::CountsShort, _) => total > u64::from(limit),
+            (Flaw::AuditsShort, Filter::Created { to: Some(_), .. }) => total > 0 && limit == 1,
+            _ => false,
+        };
         Page {
             tasks,
             without_status: Vec::new(),
             without_id: 0,
-            total,
+            total: total - u64::from(short),
             limit,
             date: Some(self.date(state)),
-            received: moment(state.now),
+            received: state.clocks.moment(state.now),
         }
     }
 
-    /// Whether a filter asks for a task, given by its place in the world, at `at`.
-    fn asked<'a>(&'a self, filter: &'a Filter, at: i64) -> impl Fn(usize) -> bool + 'a {
-        let ids: BTreeSet<usize> = match filter {
-            Filter::Ids(ids) => ids.iter().filter_map(|id| id.as_str().parse().ok()).collect(),
-            Filter::Open | Filter::Created { .. } => BTreeSet::new(),
-        };
-        move |row| {
-            let life = &self.world.lives[row];
-            match filter {
-                Filter::Open => !life.status(at).is_final(),
-                Filter::Created { from, to } => {
-                    let created = self.compared(life.created());
-                    created >= *from && to.is_none_or(|to| created <= to)
-                }
-                Filter::Ids(_) => ids.contains(&row),
+    fn matches(&self, filter: &Filter, (index, face): &(usize, Face), at: i64) -> bool {
+        let life = &self.world.lives[*index];
+        let precision = if self.behaviour.coarse { SECOND } else { 1 };
+        let created = || timestamp(life.created().div_euclid(precision) * precision);
+        match filter {
+            Filter::Open => life.ended().is_none_or(|ended| ended > at),
+            Filter::Created { from, to: None } if self.flaw == Flaw::ForgetsOverlap => {
+                created() >= timestamp(from.as_millisecond() + MINUTE)
             }
+            Filter::Created { from, to } => {
+                let created = created();
+                created >= *from && to.is_none_or(|to| created <= to)
+            }
+            Filter::Ids(_) if self.flaw == Flaw::FindsNoId => false,
+            Filter::Ids(ids) => ids.contains(&face.id),
         }
     }
 
-    /// The creation as the server compares it.
-    fn compared(&self, created: i64) -> Timestamp {
-        timestamp(if self.behaviour.coarse { created.div_euclid(SECOND) * SECOND } else { created })
-    }
-
-    fn sort(&self, rows: &mut [usize], state: &mut State) {
+    fn sort(&self, rows: &mut [&(usize, Face)], state: &mut State) {
         match self.behaviour.order {
             Order::OldestFirst => {}
             Order::NewestFirst => rows.reverse(),
-            Order::Scattered => rows.sort_by_key(|&row| scatter(row)),
+            Order::Scattered => rows.sort_by_key(|(index, _)| scatter(*index)),
             Order::Unstable => rows.sort_by_cached_key(|_| state.random.random::<u64>()),
         }
     }
@@ -161,33 +221,40 @@ impl ModelApi {
     }
 }
 
-impl TaskList for ModelApi {
-    async fn page(&self, filter: &Filter, number: u64, limit: u32) -> Result<Page, Error> {
-        // Requests in flight together are answered in any order.
-        for _ in 0..self.with(|state| state.random.random_range(0..3)) {
-            tokio::task::yield_now().await;
+fn scatter(index: usize) -> u64 {
+    (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31)
+}
+
+// === impl Face ===
+
+impl Face {
+    fn new(index: usize, life: &Life) -> Self {
+        let (category, task_type) = KINDS[life.kind];
+        let id = TaskId::new(&index.to_string()).expect("the id must be valid");
+        Self { id, category: Label::new(category), task_type: Label::new(task_type) }
+    }
+
+    fn row(&self, life: &Life, at: i64) -> Task {
+        let seen = |instant: i64| (instant <= at).then(|| timestamp(instant));
+        Task {
+            id: self.id.clone(),
+            category: self.category.clone(),
+            task_type: self.task_type.clone(),
+            status: Status::from_word(life.status(at)),
+            created: Some(timestamp(life.created())),
+            started: seen(life.started()),
+            ended: life.ended().and_then(seen),
         }
-        self.with(|state| {
-            state.requests += 1;
-            state.now += state.random.random_range(0..=self.behaviour.slowest);
-            if state.faults && state.random.random_bool(self.behaviour.failing) {
-                return Err(Error::new(Reason::Connect, "the model failed this request"));
-            }
-            let page = self.answer(state, filter, number, limit);
-            state.now += state.random.random_range(0..=self.behaviour.slowest);
-            Ok(page)
-        })
     }
 }
 
-fn scatter(row: usize) -> u64 {
-    (row as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31)
-}
+// === impl Clocks ===
 
-/// The exporter's own clocks: its time of day is a year off, its monotonic clock runs right.
-fn moment(now: i64) -> Moment {
-    let steady = u64::try_from(now - DAY_ZERO).expect("time must not go back");
-    Moment { wall: timestamp(now - 365 * 24 * HOUR), steady: Duration::from_millis(steady) }
+impl Clocks {
+    fn moment(&self, now: i64) -> Moment {
+        let steady = u64::try_from(now - self.epoch).expect("time must not go back");
+        Moment { wall: timestamp(now + self.skew), steady: Duration::from_millis(steady) }
+    }
 }
 
 /// Every way to behave, with replicas that lag so far.
@@ -198,14 +265,17 @@ pub fn behaviours(stale_by: i64) -> impl Strategy<Value = Behaviour> {
         Just(Order::Scattered),
         Just(Order::Unstable),
     ];
-    let failing = prop_oneof![Just(0.0), Just(0.05), 0.0..0.3];
+    let failing = prop_oneof![2 => Just(0.0), 1 => Just(0.05), 1 => 0.0..0.3];
+    let crashing = prop_oneof![3 => Just(0.0), 1 => 0.0..0.05];
     let wrong_date = prop_oneof![3 => Just(0.0), 1 => Just(0.05)];
     let slowest = prop_oneof![Just(0), 1..SECOND, 1..(20 * SECOND)];
-    (order, 2..40_u32, failing, wrong_date, any::<bool>(), slowest, any::<u64>()).prop_map(
-        move |(order, max_limit, failing, wrong_date, coarse, slowest, seed)| Behaviour {
+    let faults = (failing, crashing, wrong_date);
+    (order, 2..40_u32, faults, any::<bool>(), slowest, any::<u64>()).prop_map(
+        move |(order, max_limit, (failing, crashing, wrong_date), coarse, slowest, seed)| Behaviour {
             order,
             max_limit,
             failing,
+            crashing,
             wrong_date,
             stale_by,
             coarse,

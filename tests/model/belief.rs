@@ -1,0 +1,139 @@
+//! What the exporter must know, going by the polls that it committed; a copy of it is what survives a crash.
+
+use std::collections::BTreeMap;
+
+use clumio_exporter::ledger::Snapshot;
+use clumio_exporter::tasks::Label;
+
+use crate::schedule::Setup;
+use crate::truth::{Family, Series, Sight, Trace, View, group_of, word};
+use crate::world::MINUTE;
+
+/// What the exporter must know.
+#[derive(Debug, Clone)]
+pub struct Belief {
+    pub snapshot: Option<Snapshot>,
+    /// The end of the poll that ended the first pass.
+    pub first_published: Option<i64>,
+    pub traces: Vec<Trace>,
+    pub holds: Holds,
+}
+
+/// Since when each counter is published.
+#[derive(Debug, Clone, Default)]
+pub struct Holds(BTreeMap<Raw, Hold>);
+
+/// A counter as it is published: its family, category, type and status.
+type Raw = (Family, Label, Label, Label);
+
+#[derive(Debug, Clone, Copy)]
+struct Hold {
+    since: i64,
+    polls: u32,
+}
+
+/// Whether a counter may move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Freedom {
+    /// It stands where it was: this process has not published it yet.
+    Stands,
+    /// It may, and need not.
+    May,
+    /// It is where it belongs.
+    Free,
+}
+
+/// What the clocks of poll and test can differ by.
+const SLACK: i64 = 2 * MINUTE;
+
+// === impl Belief ===
+
+impl Belief {
+    pub fn new(lives: usize) -> Self {
+        let traces = vec![Trace::default(); lives];
+        Self { snapshot: None, first_published: None, traces, holds: Holds::default() }
+    }
+
+    /// Takes in a poll that was published.
+    pub fn learn(&mut self, snapshot: &Snapshot, view: &View, least_window: i64) {
+        let (_, end) = view.instants.poll;
+        self.first_published.get_or_insert(end);
+        let is_longer = view.window > least_window;
+        let missed = self.snapshot.as_ref().map_or(0, |before| before.missed_total);
+        let is_healed = is_longer || snapshot.missed_total > missed;
+        for (life, trace) in view.world.lives.iter().zip(&mut self.traces) {
+            trace.sight = view.sight(life, *trace);
+            trace.has_left |= life.ended().is_some_and(|ended| ended <= view.instants.at - least_window);
+            // A longer window is a heal's, which has read what was shown and is not older than this.
+            let read_from = end - view.lookback.max(2 * view.window);
+            let was_shown = !view.is_late(life) && life.gone().is_none_or(|(from, _)| from > end);
+            if is_longer && was_shown && life.created() >= read_from {
+                trace.has_left = false;
+            }
+            // A heal refuses what has fewer tasks by their number, so that one which it found can stand for one which
+            // was gone while it read.
+            let was_gone = life.gone().is_some_and(|(from, _)| from <= end) && trace.sight == Sight::Ended;
+            trace.has_left |= is_healed && was_gone;
+        }
+        self.holds.publish(snapshot, view.instants.at);
+        self.snapshot = Some(snapshot.clone());
+    }
+
+    /// What a process knows that begins with this.
+    pub fn restored(&mut self, setup: &Setup) {
+        let is_under_way = |hold: &Hold| setup.counter_hold == 0 && hold.polls < 2;
+        self.holds.0.retain(|_, hold| is_under_way(hold));
+    }
+}
+
+// === impl Holds ===
+
+impl Holds {
+    fn publish(&mut self, snapshot: &Snapshot, at: i64) {
+        for (raw, _) in counters(snapshot, true) {
+            self.0.entry(raw).or_insert(Hold { since: at, polls: 0 }).polls += 1;
+        }
+    }
+
+    /// Whether each counter of a snapshot may move at a poll that takes `now` as the time.
+    pub fn freedoms(&self, snapshot: &Snapshot, setup: &Setup, now: i64) -> BTreeMap<Series, Freedom> {
+        let mut freedoms = BTreeMap::new();
+        for (raw, series) in counters(snapshot, setup.folds()) {
+            let freedom = self.freedom(&raw, setup, now);
+            freedoms
+                .entry(series)
+                .and_modify(|least: &mut Freedom| *least = freedom.min(*least))
+                .or_insert(freedom);
+        }
+        freedoms
+    }
+
+    fn freedom(&self, raw: &Raw, setup: &Setup, now: i64) -> Freedom {
+        // What only a heal has found is held for one poll more.
+        let polls = if setup.heals() { 2 } else { 1 };
+        match self.0.get(raw) {
+            None if setup.folds() || setup.heals() || setup.counter_hold > 0 => Freedom::May,
+            None => Freedom::Stands,
+            Some(hold) if hold.polls < polls => Freedom::May,
+            Some(hold) if setup.counter_hold > 0 && now - hold.since < setup.counter_hold + SLACK => {
+                Freedom::May
+            }
+            Some(_) => Freedom::Free,
+        }
+    }
+}
+
+/// The counters of a snapshot, as they are published and as they are compared.
+fn counters(snapshot: &Snapshot, folds: bool) -> impl Iterator<Item = (Raw, Series)> {
+    snapshot.kinds.iter().flat_map(move |kind| {
+        let group = group_of(kind, folds);
+        let raw = |family, status| (family, kind.category.clone(), kind.task_type.clone(), status);
+        let ended = kind.statuses.iter().filter(|sample| sample.ended_total.is_some()).map(move |sample| {
+            let status = Label::from(sample.status.clone());
+            let series = (Family::Ended, group, word(status.as_str()));
+            (raw(Family::Ended, status), series)
+        });
+        let created = raw(Family::Created, Label::new(""));
+        [(created, (Family::Created, group, ""))].into_iter().chain(ended)
+    })
+}

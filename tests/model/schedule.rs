@@ -1,0 +1,206 @@
+//! What happens in a run: how it is set up, how long each pause is, and what changes before each poll.
+
+use std::time::Duration;
+
+use clumio_exporter::ledger::Rules;
+use clumio_exporter::poll::Options;
+use proptest::prelude::*;
+
+use crate::api::{Behaviour, behaviours};
+use crate::vault::{Habits, habits};
+use crate::world::{HOUR, MINUTE, Trouble, World, worlds};
+
+/// Everything that is drawn for a run.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    pub setup: Setup,
+    pub config: Config,
+    pub world: World,
+    pub behaviour: Behaviour,
+    pub habits: Habits,
+    pub steps: Vec<Step>,
+}
+
+/// What stays as it is during a run; times in milliseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup {
+    pub trouble: Trouble,
+    /// How far replicas lag behind.
+    pub stale_by: i64,
+    /// How late rows are listed, but for those in trouble.
+    pub lateness: i64,
+    pub counter_hold: i64,
+    pub max_kinds: usize,
+    /// Whether settings change, too.
+    pub reloads: bool,
+    /// Whether the API's clock steps.
+    pub steps_clock: bool,
+}
+
+/// The settings that a reload can change; times in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Config {
+    pub window: i64,
+    pub lookback: i64,
+    pub overlap: i64,
+    pub page_size: u32,
+    pub id_batch_size: u32,
+    /// Beyond so many rows a listing is read in slices.
+    pub most_rows: u64,
+}
+
+/// A pause, a change, and a poll.
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub pause: i64,
+    pub change: Change,
+}
+
+/// What happens before a poll.
+#[derive(Debug, Clone, Copy)]
+pub enum Change {
+    Nothing,
+    /// The process ends, and another begins.
+    Restart,
+    /// The same, with other settings.
+    RestartWith(Config),
+    Reload(Config),
+    /// The API's clock jumps forward.
+    ClockSteps(i64),
+}
+
+// === impl Setup ===
+
+impl Setup {
+    /// Whether kinds can fold, so that only categories can be compared.
+    pub fn folds(&self) -> bool {
+        self.max_kinds < 200
+    }
+
+    /// Whether a heal can run.
+    pub fn heals(&self) -> bool {
+        self.reloads || self.trouble != Trouble::Nothing
+    }
+}
+
+// === impl Config ===
+
+impl Config {
+    pub fn options(&self, setup: &Setup) -> Options {
+        Options {
+            page_size: self.page_size,
+            id_batch_size: self.id_batch_size,
+            most_rows: self.most_rows,
+            lookback: milliseconds(self.lookback),
+            audit_interval: Duration::from_mins(15),
+            rules: self.rules(setup),
+        }
+    }
+
+    pub fn rules(&self, setup: &Setup) -> Rules {
+        Rules {
+            window: milliseconds(self.window),
+            overlap: milliseconds(self.overlap),
+            counter_hold: milliseconds(setup.counter_hold),
+            max_categories: 20,
+            max_kinds: setup.max_kinds,
+        }
+    }
+}
+
+fn milliseconds(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).expect("it must be positive"))
+}
+
+/// Everything that may happen.
+pub fn schedules() -> impl Strategy<Value = Schedule> {
+    (setups(), overlaps()).prop_flat_map(|(setup, overlap)| {
+        let setup = Setup {
+            stale_by: if setup.stale_by > 0 { overlap / 3 } else { 0 },
+            // What appears late and is then shown by a replica that lags must still appear within the overlap.
+            lateness: if setup.stale_by > 0 { overlap - overlap / 3 } else { overlap },
+            ..setup
+        };
+        let world = worlds(setup.lateness, setup.trouble);
+        let (behaviour, steps) = (behaviours(setup.stale_by), steps(setup, overlap));
+        (Just(setup), configs(overlap), world, behaviour, habits(), steps).prop_map(
+            |(setup, config, world, behaviour, habits, steps)| {
+                let config = config.at_least_a_day_for(setup.trouble);
+                Schedule { setup, config, world, behaviour, habits, steps }
+            },
+        )
+    })
+}
+
+impl Config {
+    /// What was listed late must still be in the lookback when the world stands still.
+    fn at_least_a_day_for(self, trouble: Trouble) -> Self {
+        match trouble {
+            Trouble::Nothing | Trouble::Vanishing => self,
+            Trouble::Late | Trouble::Shrinking => Self { lookback: self.lookback.max(24 * HOUR), ..self },
+        }
+    }
+}
+
+fn overlaps() -> impl Strategy<Value = i64> {
+    prop_oneof![Just(MINUTE), Just(10 * MINUTE)]
+}
+
+fn setups() -> impl Strategy<Value = Setup> {
+    let trouble = prop_oneof![
+        5 => Just(Trouble::Nothing),
+        1 => Just(Trouble::Late),
+        1 => Just(Trouble::Vanishing),
+        1 => Just(Trouble::Shrinking),
+    ];
+    let counter_hold = prop_oneof![5 => Just(0), 1 => Just(2 * MINUTE)];
+    let max_kinds = prop_oneof![5 => Just(200_usize), 1 => 1..3_usize];
+    let sometimes = || proptest::bool::weighted(0.3);
+    (trouble, any::<bool>(), counter_hold, max_kinds, sometimes(), sometimes()).prop_map(
+        |(trouble, lags, counter_hold, max_kinds, reloads, steps_clock)| Setup {
+            trouble,
+            stale_by: i64::from(lags),
+            lateness: 0,
+            counter_hold,
+            // A heal takes over nothing when there is no room for a kind.
+            max_kinds: if trouble == Trouble::Late { 200 } else { max_kinds },
+            reloads,
+            steps_clock,
+        },
+    )
+}
+
+fn configs(overlap: i64) -> impl Strategy<Value = Config> {
+    let window = prop_oneof![Just(24 * HOUR), Just(30 * MINUTE), Just(3 * HOUR)];
+    // Whole hours put the edges of slices on whole minutes, where tasks are.
+    let more = prop_oneof![0..(50 * HOUR), (0..50_i64).prop_map(|hours| hours * HOUR)];
+    let overlap = prop_oneof![2 => Just(overlap), 1 => Just(2 * overlap), 1 => Just(15 * MINUTE)];
+    let page_size = prop_oneof![2 => Just(100_u32), 1 => 2..20_u32];
+    (window, more, overlap, page_size, 1..10_u32, 4..60_u64).prop_map(
+        |(window, more, overlap, page_size, id_batch_size, most_rows)| Config {
+            window,
+            lookback: (window + more).max(overlap),
+            overlap,
+            page_size,
+            id_batch_size,
+            most_rows,
+        },
+    )
+}
+
+/// How long to wait before each poll, mostly a minute, sometimes an outage of hours; and what happens then.
+fn steps(setup: Setup, overlap: i64) -> impl Strategy<Value = Vec<Step>> {
+    let pause = prop_oneof![6 => Just(MINUTE), 2 => 0..(20 * MINUTE), 1 => 0..(8 * HOUR)];
+    let change = move |kind: u32, config: Config, by: i64| match kind {
+        0..=1 => Change::Restart,
+        2 if setup.reloads => Change::RestartWith(config.at_least_a_day_for(setup.trouble)),
+        3..=5 if setup.reloads => Change::Reload(config.at_least_a_day_for(setup.trouble)),
+        6..=7 if setup.steps_clock => Change::ClockSteps(by),
+        _ => Change::Nothing,
+    };
+    let by = prop_oneof![0..(10 * MINUTE), (0..(8 * HOUR))];
+    let change =
+        (0..20_u32, configs(overlap), by).prop_map(move |(kind, config, by)| change(19 - kind, config, by));
+    let step = (pause, change).prop_map(|(pause, change)| Step { pause, change });
+    proptest::collection::vec(step, 1..16)
+}
