@@ -20,6 +20,9 @@ use crate::time::Timestamp;
 /// How many request timeouts may pass before a request finishes. One should do; the rest is for a machine that stalls.
 const TIMEOUTS: u32 = 5;
 
+/// Longer than a poll waits for its state to be written, in which no request can finish.
+const LEAST_PATIENCE: Duration = Duration::from_secs(45);
+
 /// The deadline of a poller that is not polling.
 const NEVER: u64 = u64::MAX;
 
@@ -103,7 +106,8 @@ impl Activity {
 
     /// The deadline, if nothing but a wait for so long is known.
     fn after(&self, wait: Duration) -> u64 {
-        self.now().saturating_add(millis(wait)).saturating_add(millis(self.request_timeout * TIMEOUTS))
+        let patience = (self.request_timeout * TIMEOUTS).max(LEAST_PATIENCE);
+        self.now().saturating_add(millis(wait)).saturating_add(millis(patience))
     }
 
     /// Moves the deadline ahead: never back, for another request may wait longer, and [`NEVER`] stays.

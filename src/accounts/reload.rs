@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
 use tokio::sync::Mutex;
+use tokio::task::spawn_blocking;
+use tracing::error;
 
 use super::activity::{Activity, Watch};
 use super::poller::AccountPoller;
@@ -16,9 +18,10 @@ use super::supervisor::Supervised;
 use super::{Accounts, Clients, Member, Members, Plan, Problems};
 use crate::api::Client;
 use crate::exposition::Account as View;
+use crate::ledger::Rules;
 use crate::poll::{Options, Poller};
 use crate::settings::{Account, Settings};
-use crate::state::Disk;
+use crate::state::{Disk, Restored};
 
 /// The longest that the first poll of an account waits beyond its turn, so that exporters which start together do
 /// not poll together.
@@ -57,8 +60,10 @@ pub(super) struct Opened {
 
 /// What an account starts with.
 enum Memory {
-    /// What is kept of it, if anything is: it is new, or reads other tasks than before.
-    Stored(Client, Option<Disk>),
+    /// What was kept of it, if anything was: it is new.
+    Stored(Client, Option<Disk>, Option<Box<Restored>>),
+    /// Nothing: it reads other tasks than before.
+    Other(Client, Option<Disk>),
     /// What it knew, with another client.
     Kept(Arc<Mutex<Poller<Client, Option<Disk>>>>, Client),
 }
@@ -108,12 +113,19 @@ impl Accounts {
             Some(before) if before.plan.reads_the_same(&plan) => {
                 Memory::Kept(Arc::clone(&before.poller.poller), client)
             }
-            _ => {
-                let disk = self.state.as_ref().map(|state| state.account(name, plan.identity()));
-                Memory::Stored(client, disk.transpose().map_err(|error| error.to_string())?)
+            Some(_) => Memory::Other(client, self.disk(&plan)),
+            None => {
+                let disk = self.disk(&plan);
+                let restored = disk.as_ref().map(|disk| disk.restore(&plan.options.rules)).transpose();
+                let restored = restored.map_err(|error| error.to_string())?.flatten();
+                Memory::Stored(client, disk, restored.map(Box::new))
             }
         };
         Ok(Opened { plan, memory, view, activity, token })
+    }
+
+    fn disk(&self, plan: &Plan) -> Option<Disk> {
+        self.state.as_ref().map(|state| state.account(&plan.account.name, plan.identity()))
     }
 
     /// Does what was prepared. Accounts start one after the other, so that their polls are spread over the interval.
@@ -148,9 +160,14 @@ impl Accounts {
         let Opened { plan, memory, view, activity, token } = opened;
         view.configured(plan.account.interval, plan.options.rules.window);
         let poller = match memory {
-            Memory::Stored(client, disk) => {
-                let poller = stored(client, disk, plan.options, &view).await;
-                Arc::new(Mutex::new(poller))
+            Memory::Stored(client, disk, restored) => {
+                Arc::new(Mutex::new(stored(client, disk, restored, plan.options, &view)))
+            }
+            Memory::Other(client, disk) => {
+                if let Some(disk) = disk.clone() {
+                    set_aside(disk, plan.options.rules.clone()).await;
+                }
+                Arc::new(Mutex::new(stored(client, disk, None, plan.options, &view)))
             }
             Memory::Kept(poller, client) => {
                 poller.lock().await.reconfigure(client, plan.options);
@@ -203,24 +220,29 @@ impl Accounts {
     }
 }
 
-/// A poller that goes on with what is kept on the disk, which is on the page at once.
-async fn stored(
+/// Moves the state of what was read before out of the way.
+async fn set_aside(disk: Disk, rules: Rules) {
+    let found = spawn_blocking(move || disk.restore(&rules)).await;
+    if let Ok(Err(error)) = found {
+        error!(%error, "the state of another API or organizational unit cannot be set aside");
+    }
+}
+
+/// A poller that goes on with what was kept on the disk, which is on the page at once.
+fn stored(
     client: Client,
     disk: Option<Disk>,
+    restored: Option<Box<Restored>>,
     options: Options,
     view: &View,
 ) -> Poller<Client, Option<Disk>> {
-    let restored = match &disk {
-        Some(disk) => disk.restore(&options.rules).await,
-        None => None,
-    };
     let Some(restored) = restored else {
         let poller = Poller::new(client, disk, options);
         view.begins(&poller.progress());
         return poller;
     };
     let written = restored.written;
-    let poller = Poller::restored(client, disk, options, restored);
+    let poller = Poller::restored(client, disk, options, *restored);
     view.begins(&poller.progress());
     view.restored(poller.kept().cloned(), written);
     poller

@@ -7,12 +7,13 @@ use std::process;
 use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::spawn_blocking;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::info;
 
 use super::logs::{self, Level};
 use super::reload::{Load, Reloader, Sites};
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Change};
 use crate::exposition::Exposition;
 use crate::settings::Settings;
 use crate::state::Directory;
@@ -65,11 +66,17 @@ impl Daemon {
 
     /// Polls, serves and reloads until a signal.
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let Self { load, settings, level, signals, hangup, listener } = self;
+        let Self { load, settings, level, mut signals, hangup, listener } = self;
         let exposition = Arc::new(Exposition::new());
-        let state = settings.state.directory.as_deref().map(Directory::open).transpose()?;
-        let accounts = Arc::new(Accounts::new(Arc::clone(&exposition), state));
-        let change = accounts.prepare(&settings)?;
+        let prepared = spawn_blocking({
+            let (settings, exposition) = (settings.clone(), Arc::clone(&exposition));
+            move || prepare(&settings, exposition)
+        });
+        // A file system that hangs must not keep the process from being stopped.
+        let (accounts, change) = tokio::select! {
+            prepared = prepared => prepared?.map_err(|error| -> Box<dyn Error> { error })?,
+            () = signals.next() => return Ok(()),
+        };
         exposition.config_read(Some(Timestamp::now()));
         info!(
             version = env!("CARGO_PKG_VERSION"),
@@ -87,6 +94,17 @@ impl Daemon {
         info!("stopped");
         Ok(())
     }
+}
+
+/// Opens the state, and does all for the accounts that can fail; it waits for the disk.
+fn prepare(
+    settings: &Settings,
+    exposition: Arc<Exposition>,
+) -> Result<(Arc<Accounts>, Change), Box<dyn Error + Send + Sync>> {
+    let state = settings.state.directory.as_deref().map(Directory::open).transpose()?;
+    let accounts = Arc::new(Accounts::new(exposition, state));
+    let change = accounts.prepare(settings)?;
+    Ok((accounts, change))
 }
 
 /// Has the accounts supervised; gives whether they and the supervisor live.

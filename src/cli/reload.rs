@@ -76,10 +76,11 @@ impl Sites {
 
 async fn ask(asks: mpsc::Sender<Ask>) -> Result<(), String> {
     let (reply, outcome) = oneshot::channel();
-    // They fail only while the process ends, or after a panic, which the log has.
-    let stopping = || "the exporter is stopping".to_owned();
-    asks.send(reply).await.map_err(|_| stopping())?;
-    outcome.await.map_err(|_| stopping())?
+    // Many that wait, for a file system that hangs, would take the place of those who scrape.
+    asks.try_send(reply)
+        .map_err(|_| "another reload is under way; try again when it has ended".to_owned())?;
+    // It fails only while the process ends, or after a panic, which the log has.
+    outcome.await.map_err(|_| "the exporter is stopping".to_owned())?
 }
 
 // === impl Reloader ===

@@ -59,6 +59,11 @@ impl Counter {
         self.published
     }
 
+    /// The counter as it is kept.
+    pub(super) fn saved(&self) -> Self {
+        Self { seen: None, ..self.clone() }
+    }
+
     /// The counter as a new process begins with it; none if it cannot be one.
     pub(super) fn restored(self) -> Option<Self> {
         let hold = match self.hold {

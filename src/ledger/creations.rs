@@ -57,6 +57,11 @@ impl Creations {
         Self { counted_to: from, newest: from, segments: VecDeque::new(), compared: None }
     }
 
+    /// The counts as they are kept.
+    pub(super) fn saved(&self) -> Self {
+        Self { compared: None, ..self.clone() }
+    }
+
     /// Whether these can have been counted: the segments are in order, and no count is absurd.
     pub(super) fn is_possible(&self) -> bool {
         let mut segments = self.segments.iter();

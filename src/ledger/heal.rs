@@ -105,8 +105,12 @@ impl Ledger {
             };
             healed.tasks.insert(id.clone(), agreed);
         }
-        healed.keep_pinned(fresh, &cells, polled.first_answer);
-        if !healed.kinds.has_no_fewer_than(&self.kinds, polled.first_answer) {
+        let moved = healed.keep_pinned(fresh, &cells, polled.first_answer);
+        let mut before = self.kinds.clone();
+        for Pinned { cell, mark } in moved {
+            before.remove_ended(cell, mark.granule);
+        }
+        if !healed.kinds.has_no_fewer_than(&before, polled.first_answer) {
             return None;
         }
         healed.suspects.extend(fresh.suspects.iter().cloned());
@@ -153,15 +157,19 @@ impl Ledger {
         }
     }
 
-    /// Counts the pinned tasks where they were, and no other way.
-    fn keep_pinned(&mut self, fresh: &Self, cells: &Cells, at: Timestamp) {
+    /// Counts the pinned tasks where they were, and no other way; gives those that the fresh ledger found where they ended.
+    fn keep_pinned(&mut self, fresh: &Self, cells: &Cells, at: Timestamp) -> Vec<Pinned> {
+        let mut moved = Vec::new();
         let read_from = fresh.read_from();
         for (id, Pinned { cell, mark }) in self.pinned.clone() {
             match fresh.pinned.get(&id) {
                 Some(found) => self.kinds.remove_ended(cells.of(found.cell), found.mark.granule),
                 None if mark.created < read_from => {}
                 // The pass has read it, and counts it where it ended, as the API says by now.
-                None => continue,
+                None => {
+                    moved.push(Pinned { cell, mark });
+                    continue;
+                }
             }
             self.kinds.restore_ended(cell, mark.granule, at);
         }
@@ -169,6 +177,7 @@ impl Ledger {
             let cell = cells.of(found.cell);
             self.pinned.entry(id.clone()).or_insert(Pinned { cell, mark: found.mark });
         }
+        moved
     }
 
     /// Forgets the pinned tasks that have left the window. A fresh ledger keeps those without an end: where it counts

@@ -366,7 +366,7 @@ impl Kind {
         SavedKind {
             category: self.category.clone(),
             task_type: self.task_type.clone(),
-            created: self.created.clone(),
+            created: self.created.saved(),
             statuses: self.statuses.iter().map(Numbers::saved).collect(),
         }
     }
@@ -406,7 +406,7 @@ impl Numbers {
         SavedStatus {
             status: self.status.clone(),
             ended: self.ended.granules().clone(),
-            ended_total: self.ended_total.clone(),
+            ended_total: self.ended_total.as_ref().map(Counter::saved),
         }
     }
 

@@ -117,7 +117,7 @@ impl Ledger {
             tasks,
             suspects,
             lookback: self.lookback,
-            creations: self.creations.clone(),
+            creations: self.creations.saved(),
             audit: self.audit,
             heals: self.heals,
             pinned,

@@ -19,8 +19,11 @@ use crate::tasks::{Task, TaskId};
 /// How many pages are requested at once: enough to hide the network's latency behind the default rate limit.
 const IN_FLIGHT: usize = 8;
 
-/// The largest number of pages that is believed: a million rows at the default page size.
+/// The largest number of pages that is read of one listing: a million rows at the default page size.
 const MAX_PAGES: u64 = 10_000;
+
+/// The largest number of rows that is believed: half a million tasks a day for as long as the API looks back.
+const MOST_BELIEVED: u64 = 100_000_000;
 
 /// A reading ends when this many pages in a row were the same: the API does not turn pages.
 const SAME_PAGES: u32 = 3;
@@ -102,18 +105,20 @@ impl<'a, L: TaskList> Reader<'a, L> {
         let first = list.page(filter, 1, self.page_size).await?;
         let limit = first.limit;
         self.limit = limit;
-        let mut last_page = pages(&first)?;
+        let mut last_page = 1;
         let mut repeats = Repeats::default();
         let mut requested = 1;
         let mut in_flight = FuturesOrdered::new();
         let mut page = first;
         loop {
             self.answers.note(page.date, page.received);
-            last_page = last_page.max(pages(&page)?);
             let ends = page.rows() == 0 || repeats.notice(&page);
+            let pages = pages(&page)?;
+            // What has too many pages may still be read in parts.
             if take(page).is_break() || ends {
                 return Ok(());
             }
+            last_page = last_page.max(bounded(pages)?);
             while requested < last_page && in_flight.len() < IN_FLIGHT {
                 requested += 1;
                 in_flight.push_back(list.page(filter, requested, limit));
@@ -132,11 +137,20 @@ fn pages(page: &Page) -> Result<u64, Error> {
         let message = format!("a page has {} rows, more than its limit of {}", page.rows(), page.limit);
         return Err(Error::new(Reason::Protocol, message));
     }
-    let pages = page.total.div_ceil(u64::from(page.limit.max(1)));
+    if page.total > MOST_BELIEVED {
+        let message = format!("a listing claims {} tasks, which is not believed", page.total);
+        return Err(Error::new(Reason::Protocol, message));
+    }
+    Ok(page.total.div_ceil(u64::from(page.limit.max(1))))
+}
+
+/// The number of pages, if that many are read.
+fn bounded(pages: u64) -> Result<u64, Error> {
     if pages <= MAX_PAGES {
         return Ok(pages);
     }
-    let message = format!("a listing claims {} tasks in {pages} pages, which is not believed", page.total);
+    let message =
+        format!("a listing that cannot be split has {pages} pages; raise poll.page_size if it is not wrong");
     Err(Error::new(Reason::Protocol, message))
 }
 

@@ -1,9 +1,9 @@
 //! The state directory: who may write, and which file is whose.
 
 use std::collections::HashMap;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
@@ -89,31 +89,22 @@ impl Directory {
     }
 
     /// The state file of an account.
-    ///
-    /// # Errors
-    /// When there is a file that this user may not read: it is left alone.
-    pub fn account(self: &Arc<Self>, name: &str, identity: Identity) -> Result<Disk, Error> {
+    pub fn account(self: &Arc<Self>, name: &str, identity: Identity) -> Disk {
         let path = self.path.join(format!("{name}.json"));
-        match File::open(&path) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let remedy = "let the user that runs clumio-exporter read and write it, or move it away";
-                return Err(io_error(&path, "read the state", &error, remedy));
-            }
-            // Anything else is for whoever restores it to find.
-            _ => {}
-        }
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = Arc::clone(turns.entry(name.to_owned()).or_default());
-        Ok(Disk { directory: Arc::clone(self), name: name.to_owned(), path, identity, turn })
+        Disk { directory: Arc::clone(self), name: name.to_owned(), path, identity, turn }
     }
 
     /// Takes the lock, if this process does not hold it yet.
     fn ensure_locked(&self) -> Result<(), Error> {
         let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
-        if lock.is_some() {
+        let path = self.path.join(LOCK);
+        // Whoever takes the file away, or makes the directory anew, takes the lock with it.
+        if lock.as_ref().is_some_and(|held| is_same_file(held, &path)) {
             return Ok(());
         }
-        let path = self.path.join(LOCK);
+        *lock = None;
         let failed = |error: &io::Error| io_error(&path, "lock the state directory", error, WRITABLE);
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false).mode(PRIVATE_FILE);
@@ -126,6 +117,18 @@ impl Directory {
         Ok(())
     }
 }
+
+fn is_same_file(held: &File, path: &Path) -> bool {
+    let identity = |metadata: Metadata| (metadata.dev(), metadata.ino());
+    match (held.metadata(), path.metadata()) {
+        (Ok(held), Ok(there)) => identity(held) == identity(there),
+        _ => false,
+    }
+}
+
+/// What to do about a file that cannot be read.
+const READABLE: &str =
+    "let the user that runs clumio-exporter read and write it, or move it away to start cold";
 
 /// What to do about a directory that cannot be written.
 const WRITABLE: &str = "make the directory of state.directory writable for the user that runs clumio-exporter, and leave room on its disk";
@@ -188,27 +191,26 @@ impl Disk {
         written.await.map_err(|error| self.failed(&error.to_string()))?.map(Some)
     }
 
-    /// What was kept; none if nothing was, or if it is not to be believed: then it is set aside, and the log says so.
-    pub async fn restore(&self, rules: &Rules) -> Option<Restored> {
-        let turn = Arc::clone(&self.turn).lock_owned().await;
-        let (disk, rules) = (self.clone(), rules.clone());
-        let restored = spawn_blocking(move || {
-            let _turn = turn;
-            disk.read(&rules)
-        });
-        restored.await.unwrap_or_else(|error| {
-            error!(account = self.name, %error, "reading the state panicked, a fault of the exporter: please report it");
-            None
-        })
-    }
-
-    fn read(&self, rules: &Rules) -> Option<Restored> {
-        let text = file::read(&self.path).map_err(|error| Fault::Damaged(error.to_string())).transpose()?;
+    /// What was kept; none if nothing was, or if it is not to be believed: then it is set aside, and the log says so. It
+    /// waits for the disk, so call it where that holds nobody up.
+    ///
+    /// # Errors
+    /// When there is a file that cannot be read: it may be a good one, so it is left alone.
+    pub fn restore(&self, rules: &Rules) -> Result<Option<Restored>, Error> {
+        let _turn = self.turn.blocking_lock();
+        let text = match file::read(&self.path) {
+            Ok(None) => return Ok(None),
+            Ok(Some(text)) => Ok(text),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => {
+                Err(Fault::Damaged(error.to_string()))
+            }
+            Err(error) => return Err(io_error(&self.path, "read the state", &error, READABLE)),
+        };
         match text.and_then(|text| restore(&text, &self.identity, rules)) {
-            Ok(restored) => Some(restored),
+            Ok(restored) => Ok(Some(restored)),
             Err(fault) => {
                 set_aside(&self.path, &self.name, &fault);
-                None
+                Ok(None)
             }
         }
     }

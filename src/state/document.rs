@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 const VERSION: u64 = 2;
 
 /// How a document of each older version becomes one of the next, from version 1 on.
-const MIGRATIONS: [fn(&mut Value); 1] = [add_audit];
+const MIGRATIONS: [fn(&mut Value); 1] = [to_version_2];
 
 /// What stands before the digest.
 const HEAD: &[u8] = b"{\"sha256\":\"";
@@ -115,8 +115,9 @@ fn migrated(text: &[u8]) -> Result<Document, Fault> {
     serde_json::from_value(value).map_err(damaged)
 }
 
-/// Version 1 had no audit: what was created before it is in no audited range, and no task is pinned.
-fn add_audit(document: &mut Value) {
+/// Version 1 had no audit: what was created before it is in no audited range, and no task is pinned. Of a hold it knew when
+/// it began, which counts time in which nobody could see the counter: such a hold begins anew.
+fn to_version_2(document: &mut Value) {
     // What is no ledger stays as it is, for whoever reads it to refuse.
     let Some(ledger @ Value::Object(_)) = document.get_mut("ledger") else { return };
     let latest = match &ledger["polled"]["last_answer"] {
@@ -128,6 +129,19 @@ fn add_audit(document: &mut Value) {
     ledger["lookback"] = json!({ "secs": WEEK, "nanos": 0 });
     ledger["pinned"] = json!([]);
     ledger["missed_total"] = json!(0);
+    let kinds = ledger.get_mut("kinds").and_then(Value::as_array_mut).into_iter().flatten();
+    for kind in kinds {
+        begin_hold(kind.get_mut("created"));
+        let statuses = kind.get_mut("statuses").and_then(Value::as_array_mut).into_iter().flatten();
+        statuses.for_each(|status| begin_hold(status.get_mut("ended_total")));
+    }
+}
+
+/// Begins the hold of a counter anew, if one is under way.
+fn begin_hold(counter: Option<&mut Value>) {
+    if let Some(hold @ Value::Object(_)) = counter.and_then(|counter| counter.get_mut("hold")) {
+        *hold = json!("new");
+    }
 }
 
 /// Sees that the first line has the digest of what follows it.

@@ -55,7 +55,13 @@ pub(super) fn set_aside(path: &Path, suffix: &str) -> io::Result<PathBuf> {
 }
 
 fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(PRIVATE).open(path)?;
+    // What a crash left, or somebody else planted, is not written into.
+    if let Err(error) = fs::remove_file(path)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(PRIVATE).open(path)?;
     file.write_all(text)?;
     file.sync_all()
 }

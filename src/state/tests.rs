@@ -86,8 +86,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 /// The file of an account, and what was kept in it.
 fn open(directory: &Arc<Directory>) -> (Disk, Option<Restored>) {
-    let disk = directory.account("prod", identity()).expect("it must open");
-    let restored = block_on(disk.restore(&rules()));
+    let disk = directory.account("prod", identity());
+    let restored = disk.restore(&rules()).expect("it must be readable");
     (disk, restored)
 }
 
@@ -283,4 +283,41 @@ fn a_directory_that_cannot_be_made_is_named() {
         error.starts_with(&format!("{}: cannot make the state directory: ", file.join("state").display())),
         "{error}"
     );
+}
+
+#[test]
+fn a_lock_that_was_taken_away_is_noticed_before_the_next_write() {
+    let folder = tempfile::tempdir().expect("a folder must be had");
+    let (one, _) = open(&directory(folder.path()));
+    save(&one, memory()).expect("it must be kept");
+    fs::remove_file(folder.path().join("lock")).expect("it must be removed");
+    let (two, restored) = open(&directory(folder.path()));
+    assert!(restored.is_some());
+    save(&two, memory()).expect("the second one has the lock now");
+    assert!(matches!(save(&one, memory()), Err(Error::InUse(_))), "two must not write one file");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_left_alone() {
+    let folder = tempfile::tempdir().expect("a folder must be had");
+    // Reading it is an input or output error.
+    std::os::unix::fs::symlink("/proc/self/mem", folder.path().join("prod.json")).expect("it must be made");
+    let disk = directory(folder.path()).account("prod", identity());
+    let error = disk.restore(&rules()).expect_err("it must fail").to_string();
+    assert!(error.contains("prod.json: cannot read the state: "), "{error}");
+    assert_eq!(files(folder.path()), ["lock", "prod.json"]);
+}
+
+#[test]
+fn what_was_planted_as_an_unfinished_file_is_not_written_into() {
+    let folder = tempfile::tempdir().expect("a folder must be had");
+    let (disk, _) = open(&directory(folder.path()));
+    let (target, new) = (folder.path().join("target"), folder.path().join("prod.json.new"));
+    fs::write(&target, "precious").expect("it must be written");
+    fs::set_permissions(&target, fs::Permissions::from_mode(0o666)).expect("the mode must be set");
+    std::os::unix::fs::symlink(&target, &new).expect("it must be made");
+    save(&disk, memory()).expect("it must be kept");
+    assert_eq!(fs::read_to_string(&target).expect("it must be read"), "precious");
+    let file = fs::symlink_metadata(folder.path().join("prod.json")).expect("it must be there");
+    assert!(file.is_file() && file.permissions().mode() & 0o777 == 0o600);
 }

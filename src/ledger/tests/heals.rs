@@ -167,15 +167,80 @@ fn a_shorter_window_acts_at_once() {
 }
 
 #[test]
-fn what_was_missed_is_never_more_than_can_be_kept() {
+fn an_end_that_the_api_fills_in_later_counts_once() {
+    let (mut scenario, mut tasks) = audited();
+    let before = scenario.poll(HOUR + 60, &[task("x", "failed", HOUR)]);
+    assert!(before.contains("failed=1"), "{before}");
+    tasks.push(ended("x", "failed", HOUR, HOUR + 30));
+    let after = scenario.heal(&rules(), 2 * HOUR, &tasks, 2 * HOUR + 60, &[]).expect("it must be healed");
+    assert!(after.contains("failed=1 "), "{after}");
+}
+
+#[test]
+fn an_end_that_nobody_else_knows_is_kept_where_it_was_seen() {
+    let (mut scenario, mut tasks) = audited();
+    let row = task("x", "failed", -30 * HOUR);
+    scenario.poll(HOUR + 10, &[task("x", "in_progress", -30 * HOUR)]);
+    scenario.poll(HOUR + 20, &[task("x", "in_progress", -30 * HOUR)]);
+    let before = scenario.poll(HOUR + 60, std::slice::from_ref(&row));
+    assert!(before.contains("failed=1 "), "{before}");
+    tasks.push(row);
+    let after = scenario.heal(&rules(), 2 * HOUR, &tasks, 2 * HOUR + 60, &[]).expect("it must be healed");
+    assert!(after.contains("failed=1 "), "a first pass would have put it out of the window: {after}");
+}
+
+#[test]
+fn a_new_task_that_the_heal_sees_first_is_counted_by_the_next_poll() {
+    let (mut scenario, mut tasks) = audited();
+    let (now, new) = (task("now", "queued", HOUR - 60), ended("new", "failed", HOUR + 5, HOUR + 20));
+    tasks.extend([now.clone(), new.clone()]);
+    let stale = std::slice::from_ref(&now);
+    assert_eq!(
+        scenario.heal(&rules(), HOUR + 30, &tasks, HOUR + 40, stale),
+        None,
+        "the poll has not seen it"
+    );
+    let rows = [now, new];
+    scenario.heal(&rules(), HOUR + 30, &tasks, HOUR + 60, &rows).expect("it must be healed");
+    let after = scenario.poll(HOUR + 120, &rows);
+    assert!(after.contains("created=2") && after.contains("failed total=1"), "{after}");
+}
+
+#[test]
+fn a_task_that_is_found_does_not_hide_that_another_one_is_not() {
+    let (mut scenario, mut tasks) = audited();
+    tasks.retain(|task| task.id.as_str() != "5");
+    tasks.push(ended("late", "completed", -3 * HOUR, -2 * HOUR));
+    assert_eq!(scenario.heal(&rules(), HOUR, &tasks, HOUR + 60, &[]), None);
+}
+
+#[test]
+fn a_task_that_is_gone_before_a_heal_and_given_up_after_it_makes_no_drift() {
     let (mut scenario, tasks) = audited();
-    let rows = [task("now", "queued", HOUR - 60)];
-    for at in [HOUR, 2 * HOUR] {
-        scenario.audit(u64::MAX, at);
-        let healed = scenario.heal(&rules(), at, &tasks, at + 60, &rows);
-        assert!(healed.is_some(), "it must be healed");
+    scenario.heal(&rules(), HOUR, &tasks, HOUR + 60, &[]).expect("it must be healed");
+    for at in [HOUR + 120, HOUR + 180, 2 * HOUR + 200, 2 * HOUR + 260] {
+        scenario.poll(at, &[]);
     }
-    assert_eq!(scenario.ledger.missed(), 1 << 53);
-    let restored = Ledger::restored(scenario.ledger.saved(), rules()).expect("it must be taken in again");
-    assert_eq!(restored.snapshot(), scenario.ledger.snapshot());
+    scenario.poll(3 * HOUR, &[task("new", "queued", 3 * HOUR - 60)]);
+    let range = scenario.ledger.audit_due(Duration::ZERO, second(3 * HOUR)).expect("there must be a range");
+    assert_eq!(range.tasks, 10);
+}
+
+#[test]
+fn only_what_a_heal_finds_was_missed() {
+    let (mut scenario, tasks) = audited();
+    for _ in 0..2 {
+        scenario.audit(15, HOUR);
+    }
+    let rows = [task("now", "queued", HOUR - 60)];
+    let after = scenario.heal(&rules(), HOUR, &tasks, HOUR + 60, &rows).expect("it must be healed");
+    assert!(!after.contains("missed"), "the API's count is wrong, and nothing was missing: {after}");
+}
+
+#[test]
+fn a_drift_that_cannot_be_looked_at_again_is_not_published() {
+    let (mut scenario, _) = audited();
+    scenario.audit(11, HOUR);
+    scenario.ledger.audit_after(second(HOUR));
+    assert_eq!(scenario.ledger.drift(), None);
 }
