@@ -75,14 +75,14 @@ impl Belief {
             let was_gone = life.gone().is_some_and(|(from, _)| from <= end) && trace.sight == Sight::Ended;
             trace.has_left |= is_healed && was_gone;
         }
-        self.holds.publish(snapshot, view.instants.at);
+        // A hold begins with the last answer.
+        self.holds.publish(snapshot, view.instants.at + (end - view.instants.poll.0));
         self.snapshot = Some(snapshot.clone());
     }
 
     /// What a process knows that begins with this.
-    pub fn restored(&mut self, setup: &Setup) {
-        let is_under_way = |hold: &Hold| setup.counter_hold == 0 && hold.polls < 2;
-        self.holds.0.retain(|_, hold| is_under_way(hold));
+    pub fn restored(&mut self) {
+        self.holds = Holds::default();
     }
 }
 

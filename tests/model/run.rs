@@ -171,7 +171,7 @@ impl Run {
         let numbers = |snapshot: &Snapshot| Snapshot { window: Duration::ZERO, ..snapshot.clone() };
         let (found_numbers, kept) = (found.as_ref().map(numbers), self.kept.snapshot.as_ref().map(numbers));
         prop_assert_eq!(found_numbers, kept, "a restart serves what was not kept");
-        self.kept.restored(&self.setup);
+        self.kept.restored();
         self.facts.window = found.map_or(i64::MAX, |it| window_of(&it)).min(self.config.window);
         self.live = self.kept.clone();
         self.served.clone_from(&self.kept.snapshot);
