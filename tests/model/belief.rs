@@ -75,7 +75,8 @@ impl Belief {
             let was_gone = life.gone().is_some_and(|(from, _)| from <= end) && trace.sight == Sight::Ended;
             trace.has_left |= is_healed && was_gone;
         }
-        self.holds.publish(snapshot, view.instants.at);
+        // A hold begins with the last answer.
+        self.holds.publish(snapshot, view.instants.at + (end - view.instants.poll.0));
         self.snapshot = Some(snapshot.clone());
     }
 

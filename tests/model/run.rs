@@ -142,7 +142,8 @@ impl Run {
 
     fn configure(&mut self, config: Config) {
         self.config = config;
-        self.facts.include(config, self.live.first_published.is_none());
+        // A first pass that was never kept can begin again.
+        self.facts.include(config, self.kept.first_published.is_none());
     }
 
     /// Begins a process with what the one before kept. If that ended in a poll, that poll may have been kept.
