@@ -54,15 +54,13 @@ impl Belief {
         Self { snapshot: None, first_published: None, traces, holds: Holds::default() }
     }
 
-    /// Takes in a poll that was published.
-    pub fn learn(&mut self, snapshot: &Snapshot, view: &View, least_window: i64) {
+    /// Notes which tasks need not be in a gauge, before a poll is checked whose window was `least_window` at first.
+    pub fn leave(&mut self, snapshot: &Snapshot, view: &View, least_window: i64) {
         let (_, end) = view.instants.poll;
-        self.first_published.get_or_insert(end);
         let is_longer = view.window > least_window;
         let missed = self.snapshot.as_ref().map_or(0, |before| before.missed_total);
         let is_healed = is_longer || snapshot.missed_total > missed;
         for (life, trace) in view.world.lives.iter().zip(&mut self.traces) {
-            trace.sight = view.sight(life, *trace);
             trace.has_left |= life.ended().is_some_and(|ended| ended <= view.instants.at - least_window);
             // A longer window is a heal's, which has read what was shown and is not older than this.
             let read_from = end - view.lookback.max(2 * view.window);
@@ -75,8 +73,18 @@ impl Belief {
             let was_gone = life.gone().is_some_and(|(from, _)| from <= end) && trace.sight == Sight::Ended;
             trace.has_left |= is_healed && was_gone;
         }
+    }
+
+    /// Takes in a poll that was published.
+    pub fn learn(&mut self, snapshot: &Snapshot, view: &View) {
+        let (_, end) = view.instants.poll;
+        self.first_published.get_or_insert(end);
+        for (life, trace) in view.world.lives.iter().zip(&mut self.traces) {
+            trace.sight = view.sight(life, *trace);
+        }
         // A hold begins with the last answer.
-        self.holds.publish(snapshot, view.instants.at + (end - view.instants.poll.0));
+        let last_answer = view.instants.at + (end - view.instants.poll.0);
+        self.holds.publish(snapshot, last_answer.min(end));
         self.snapshot = Some(snapshot.clone());
     }
 
@@ -91,7 +99,12 @@ impl Belief {
 impl Holds {
     fn publish(&mut self, snapshot: &Snapshot, at: i64) {
         for (raw, _) in counters(snapshot, true) {
-            self.0.entry(raw).or_insert(Hold { since: at, polls: 0 }).polls += 1;
+            let hold = self.0.entry(raw).or_insert(Hold { since: at, polls: 0 });
+            hold.polls += 1;
+            // The hold of what a heal has found begins with the poll after it.
+            if hold.polls <= 2 {
+                hold.since = at;
+            }
         }
     }
 

@@ -142,7 +142,8 @@ impl Run {
 
     fn configure(&mut self, config: Config) {
         self.config = config;
-        self.facts.include(config, self.live.first_published.is_none());
+        // A first pass that was never kept can begin again.
+        self.facts.include(config, self.kept.first_published.is_none());
     }
 
     /// Begins a process with what the one before kept. If that ended in a poll, that poll may have been kept.
@@ -220,9 +221,11 @@ impl Run {
         self.check_time(snapshot, poll)?;
         prop_assert_eq!(self.vault.polls(), self.polls_kept + u64::from(is_kept), "kept, or not");
         self.polls_kept = self.vault.polls();
-        let traces = self.live.traces.clone();
         let world = Arc::clone(&self.api);
-        let view = self.view(snapshot, poll, &traces, &world);
+        let view = self.view(snapshot, poll, &[], &world);
+        self.live.leave(snapshot, &view, self.facts.window.min(view.window));
+        let traces = self.live.traces.clone();
+        let view = View { traces: &traces, ..view };
         self.check_totals(snapshot)?;
         let bounds = view.bounds();
         let now = published(snapshot, self.setup.folds());
@@ -236,7 +239,7 @@ impl Run {
             check_stopped(&kept.map(|it| published(it, self.setup.folds())).unwrap_or_default(), &now)?;
         }
         prop_assert!(view.window <= self.config.window, "a longer window than was asked for");
-        self.live.learn(snapshot, &view, self.facts.window.min(view.window));
+        self.live.learn(snapshot, &view);
         self.facts.window = view.window;
         if is_kept {
             self.kept = self.live.clone();
