@@ -3,6 +3,7 @@
 //! Each module is one promise of the exporter; the harness starts processes and reads pages, and the truth is what
 //! the numbers must be.
 
+mod audit;
 mod commands;
 mod cost;
 mod exact;
@@ -13,6 +14,7 @@ mod outage;
 mod page;
 mod process;
 mod reload;
+mod reload_state;
 mod state;
 mod tokens;
 mod truth;
