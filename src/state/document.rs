@@ -89,7 +89,21 @@ pub(super) fn sealed(body: &[u8]) -> Vec<u8> {
 /// # Errors
 /// When it is not the whole state of `identity` in a version that is known.
 pub fn decode(text: &[u8], identity: &Identity) -> Result<(Memory, Timestamp), Fault> {
-    let mut value = value(body(text)?)?;
+    check_digest(text)?;
+    // Nearly every file is of this version: read as it is, a large one does not hold up the start.
+    let current = serde_json::from_slice(text).ok().filter(|document: &Document| document.version == VERSION);
+    let document = current.map_or_else(|| migrated(text), Ok)?;
+    let Document { account, first_pass, ledger, written, .. } = document;
+    if account != *identity {
+        return Err(Fault::Foreign(account.to_string()));
+    }
+    Ok((Memory { ledger, first_pass }, written))
+}
+
+/// The document of an older version, as one of this version; or what is wrong with it.
+fn migrated(text: &[u8]) -> Result<Document, Fault> {
+    let damaged = |error: serde_json::Error| Fault::Damaged(error.to_string());
+    let mut value: Value = serde_json::from_slice(text).map_err(damaged)?;
     match value.get("version").and_then(Value::as_u64) {
         Some(version @ 1..=VERSION) => {
             let steps = (1..VERSION).zip(MIGRATIONS).filter(|(from, _)| *from >= version);
@@ -98,12 +112,7 @@ pub fn decode(text: &[u8], identity: &Identity) -> Result<(Memory, Timestamp), F
         Some(newer) if newer > VERSION => return Err(Fault::Newer(newer)),
         _ => return Err(Fault::Damaged("it has no version".to_owned())),
     }
-    let Document { account, first_pass, ledger, written, .. } =
-        serde_json::from_value(value).map_err(|error| Fault::Damaged(error.to_string()))?;
-    if account != *identity {
-        return Err(Fault::Foreign(account.to_string()));
-    }
-    Ok((Memory { ledger, first_pass }, written))
+    serde_json::from_value(value).map_err(damaged)
 }
 
 /// Version 1 had no audit: what was created before it is in no audited range, and no task is pinned.
@@ -120,8 +129,8 @@ fn add_audit(document: &mut Value) {
     ledger["missed_total"] = json!(0);
 }
 
-/// What follows the first line, if that has its digest.
-fn body(text: &[u8]) -> Result<&[u8], Fault> {
+/// Sees that the first line has the digest of what follows it.
+fn check_digest(text: &[u8]) -> Result<(), Fault> {
     let damaged = |what: &str| Fault::Damaged(what.to_owned());
     let rest = text.strip_prefix(HEAD).ok_or_else(|| damaged("it does not begin like a state file"))?;
     let (digits, rest) = rest.split_at_checked(DIGITS).ok_or_else(|| damaged("it is cut short"))?;
@@ -129,12 +138,7 @@ fn body(text: &[u8]) -> Result<&[u8], Fault> {
     if hexadecimal(body).as_bytes() != digits {
         return Err(damaged("its digest is not that of its content"));
     }
-    Ok(body)
-}
-
-fn value(body: &[u8]) -> Result<Value, Fault> {
-    let text = [b"{", body].concat();
-    serde_json::from_slice(&text).map_err(|error| Fault::Damaged(error.to_string()))
+    Ok(())
 }
 
 fn hexadecimal(text: &[u8]) -> String {
