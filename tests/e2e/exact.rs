@@ -24,8 +24,8 @@ const WINDOW: Duration = Duration::from_mins(30);
 const OVERLAP: Duration = Duration::from_mins(6);
 
 /// How many rows every exporter here asks for, so that the API's own limit makes the pages. All that [`busy`] creates
-/// in a test fits one such page, also at night, when it creates twice as much.
-const LARGEST_PAGE: u32 = 1_500;
+/// in a test fits one such page.
+const LARGEST_PAGE: u32 = 1_000;
 
 /// How many polls after the first have to succeed while the faults last: with every fault at once a poll takes ten
 /// seconds.
@@ -44,12 +44,18 @@ struct Scenario {
     compared: &'static [&'static str],
 }
 
-/// An account of a task every other second, most of which run for seconds to minutes, in pages of at most so many rows.
-fn busy(max_limit: u32) -> Options {
+/// An account of a task every three or four seconds, most of which run for seconds to minutes, in pages of at most so
+/// many rows. It is as busy at any time of day: a fault in each third request fails nearly every poll of many pages.
+fn busy(max_limit: u32, clock_offset: SignedDuration) -> Options {
+    let now = Timestamp::now().saturating_add(clock_offset).expect("an offset of hours must be valid");
+    let hour = now.as_second().div_euclid(3_600).rem_euclid(24);
+    // From 21:00 to 05:00 UTC a generated world creates more than three times as many tasks as by day.
+    let tasks_per_day = if (5..21).contains(&hour) { 50_000 } else { 15_000 };
     Options {
         max_limit,
+        clock_offset,
+        tasks_per_day,
         history: Duration::from_mins(8),
-        tasks_per_day: 50_000,
         slow_for: Duration::from_millis(300),
         late_by: Duration::from_secs(20),
         ..Options::default()
@@ -182,7 +188,7 @@ async fn follow_all(scenarios: impl IntoIterator<Item = Scenario>) {
 async fn numbers_are_exact_with_any_single_fault_however_frequent() {
     follow_all(Fault::ALL.into_iter().zip(100..).map(|(fault, seed)| Scenario {
         name: format!("{fault}, seed {seed}"),
-        options: Options { seed, ..busy(60) },
+        options: Options { seed, ..busy(60, SignedDuration::ZERO) },
         faults: Faults::none().with(fault, 0.3),
         compared: &FAMILIES,
     }))
@@ -200,7 +206,7 @@ async fn numbers_are_exact_with_every_fault_in_any_order_on_any_clock() {
         let page = if order == Order::Unstable { LARGEST_PAGE } else { 180 };
         Scenario {
             name: format!("{order:?}, clock {hours} h off, seed {seed}"),
-            options: Options { seed, order, clock_offset: SignedDuration::from_hours(hours), ..busy(page) },
+            options: Options { seed, order, ..busy(page, SignedDuration::from_hours(hours)) },
             faults: every_fault(0.05),
             compared: &FAMILIES,
         }
@@ -215,7 +221,7 @@ async fn gauges_are_exact_with_replicas_that_lag_and_rows_that_are_late_from_the
         let faults = Faults::none().with(Fault::Late, 0.3).with(Fault::Stale, 0.3);
         Scenario {
             name: format!("late and stale, seed {seed}"),
-            options: Options { seed, faults: faults.clone(), ..busy(60) },
+            options: Options { seed, faults: faults.clone(), ..busy(60, SignedDuration::ZERO) },
             faults,
             compared: &FAMILIES[..1],
         }

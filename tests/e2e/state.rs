@@ -168,7 +168,8 @@ async fn kills_at_random_lose_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_first_pass_that_was_killed_goes_on_at_its_last_slice() {
-    let options = Options { tasks_per_day: 100_000, history: Duration::from_hours(2), ..busy(402) };
+    // Several slices also by day, when a third as many tasks are created as at night.
+    let options = Options { tasks_per_day: 100_000, history: Duration::from_hours(4), ..busy(402) };
     let api = Api::start(options).await;
     let keys = format!(
         "{FAST}poll.requests_per_second = 20\npoll.lookback = \"24h\"\npoll.audit_interval = \"0s\"\n\
