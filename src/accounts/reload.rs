@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, join_all};
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
-use tracing::error;
+use tracing::{error, info};
 
 use super::activity::{Activity, Watch};
 use super::poller::AccountPoller;
@@ -237,11 +237,15 @@ fn stored(
     view: &View,
 ) -> Poller<Client, Option<Disk>> {
     let Some(restored) = restored else {
+        if disk.is_some() {
+            info!(account = view.name(), "there is no state to go on from: the account starts cold");
+        }
         let poller = Poller::new(client, disk, options);
         view.begins(&poller.progress());
         return poller;
     };
     let written = restored.written;
+    info!(account = view.name(), written = %written.at, "goes on from the state");
     let poller = Poller::restored(client, disk, options, *restored);
     view.begins(&poller.progress());
     view.restored(poller.kept().cloned(), written);

@@ -44,7 +44,11 @@ fn settings(flags: &Flags, base_url: Url) -> Result<Settings, settings::Error> {
     let mut settings = settings::load(flags, &environment)?;
     settings.poll.counter_hold = COUNTER_HOLD;
     // Each demo is another world, on another port: its state is of no use to the next one.
-    settings.state.directory = None;
+    if settings.state.directory.take().is_some() {
+        // The log is not set up yet.
+        let _ =
+            writeln!(io::stderr(), "clumio-exporter: the demo keeps no state; state.directory is not used");
+    }
     settings.accounts = vec![Account {
         name: "demo".to_owned(),
         base_url,

@@ -86,6 +86,12 @@ impl Account {
         Self { name, published: ArcSwap::default(), changes }
     }
 
+    /// The value of the label `account`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether the last poll succeeded; none before the first has ended.
     #[must_use]
     pub fn was_up(&self) -> Option<bool> {

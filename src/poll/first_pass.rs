@@ -90,7 +90,7 @@ impl FirstPass {
         // As they were when they were open: whole polls see them end, and count them.
         let open = open.into_tasks().into_iter().filter(|task| !task.has_ended()).collect();
         ledger.take_baseline(open, now(time, reader, baseline).last_answer);
-        info!(open = ledger.followed().count(), %read_from, "the first pass has read the open tasks; history follows");
+        info!(open = ledger.followed().count(), %read_from, "the open tasks are read; the history follows");
         Ok(Self { ledger, slices: vec![(read_from, baseline)] })
     }
 

@@ -46,7 +46,14 @@ impl Heal {
     pub(super) fn wanted_by(self, ledger: &Ledger) -> Self {
         match self {
             Self::Idle if ledger.needs_heal() => {
-                info!(drift = ledger.drift(), "everything is read anew beside the polls");
+                match ledger.drift() {
+                    Some(drift @ ..0) => warn!(
+                        drift,
+                        "the API counts more tasks than are known: everything is read anew beside the polls; a longer \
+                         poll.overlap may prevent it"
+                    ),
+                    _ => info!("the window is longer now: everything is read anew beside the polls"),
+                }
                 Self::Wanted
             }
             other => other,
@@ -56,8 +63,10 @@ impl Heal {
     /// What it becomes after a poll that was committed to `ledger`, and to the ledger that waits.
     pub(super) fn next(&self, ledger: &mut Ledger, fresh: Option<Ledger>) -> Option<Self> {
         let (Self::Running(_, tries), Some(fresh)) = (self, fresh) else { return None };
+        let missed_before = ledger.missed();
         if ledger.heal(&fresh) {
-            info!(missed_total = ledger.missed(), "everything was read anew, and the numbers are healed");
+            let found = ledger.missed().saturating_sub(missed_before);
+            info!(found, window = ?ledger.window(), "everything was read anew, and the numbers are whole");
             return Some(Self::Idle);
         }
         if *tries >= TRIES {

@@ -105,7 +105,9 @@ impl Directory {
             return Ok(());
         }
         *lock = None;
-        let failed = |error: &io::Error| io_error(&path, "lock the state directory", error, WRITABLE);
+        let failed = |error: &io::Error| {
+            io_error(&path, "write the lock file of the state directory", error, WRITABLE)
+        };
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false).mode(PRIVATE_FILE);
         let file = options.open(&path).map_err(|error| failed(&error))?;

@@ -18,7 +18,7 @@ const MISSED: &str = "clumio_exporter_tasks_missed_total";
 
 /// What the log says when a heal begins, and when it is done.
 const BEGINS: &str = "everything is read anew beside the polls";
-const HEALED: &str = "everything was read anew, and the numbers are healed";
+const HEALED: &str = "everything was read anew, and the numbers are whole";
 
 /// The default one.
 const WINDOW: Duration = Duration::from_hours(24);

@@ -304,6 +304,6 @@ async fn on_a_read_only_disk_it_serves_and_says_that_nothing_is_kept() {
     assert!(page.families(&FAMILIES[1..]).values().all(|count| *count < 1.0), "the counters wait");
     assert!(!disk.join("lock").exists());
     let log = exporter.process.stderr();
-    assert!(log.contains("cannot lock the state directory"), "{log}");
+    assert!(log.contains("cannot write the lock file of the state directory"), "{log}");
     exporter.stop().await;
 }
