@@ -78,15 +78,15 @@ impl Counter {
     /// hold is over. Call it once a poll.
     pub(super) fn publish(&mut self, hold: Duration, now: Timestamp) {
         let since = self.seen.replace(now);
-        let held = match self.hold {
+        let before = match self.hold {
             Hold::New => Duration::ZERO,
-            Hold::Held(held) => held,
+            Hold::Held(before) => before,
             Hold::Over => hold,
         };
         // A clock that was set back adds nothing, and takes nothing away.
-        let held = held.saturating_add(since.map_or(Duration::ZERO, |since| elapsed(since, now)));
-        self.hold = Hold::Held(held);
-        if since.is_some() && held >= hold {
+        let so_far = before.saturating_add(since.map_or(Duration::ZERO, |since| elapsed(since, now)));
+        self.hold = Hold::Held(so_far);
+        if since.is_some() && so_far >= hold {
             self.hold = Hold::Over;
             self.published = self.total;
         }

@@ -46,13 +46,14 @@ impl Heal {
     pub(super) fn wanted_by(self, ledger: &Ledger) -> Self {
         match self {
             Self::Idle if ledger.needs_heal() => {
-                match ledger.drift() {
-                    Some(drift @ ..0) => warn!(
+                if let Some(drift @ ..0) = ledger.drift() {
+                    warn!(
                         drift,
                         "the API counts more tasks than are known: everything is read anew beside the polls; a longer \
                          poll.overlap may prevent it"
-                    ),
-                    _ => info!("the window is longer now: everything is read anew beside the polls"),
+                    );
+                } else {
+                    info!("the window is longer now: everything is read anew beside the polls");
                 }
                 Self::Wanted
             }
