@@ -100,7 +100,12 @@ impl Belief {
 impl Holds {
     fn publish(&mut self, snapshot: &Snapshot, at: i64) {
         for (raw, _) in counters(snapshot, true) {
-            self.0.entry(raw).or_insert(Hold { since: at, polls: 0 }).polls += 1;
+            let hold = self.0.entry(raw).or_insert(Hold { since: at, polls: 0 });
+            hold.polls += 1;
+            // What a heal has found is held from the next poll on.
+            if hold.polls == 2 {
+                hold.since = at;
+            }
         }
     }
 
