@@ -108,9 +108,12 @@ impl Creations {
         }
     }
 
-    /// From now on counts what `other` counts so far, to be compared with it.
+    /// From now on counts what `other` counts so far, to be compared with it: of it what these, which have counted nothing
+    /// yet, will count as well.
     pub(super) fn compare_with(&mut self, other: &mut Self) {
-        other.compared = other.counted();
+        let mut both = other.clone();
+        both.segments.retain(|segment| segment.from >= self.counted_to);
+        other.compared = both.counted();
         self.compared = other.compared.map(|range| Counted { tasks: 0, ..range });
     }
 
@@ -241,6 +244,18 @@ mod tests {
         assert_eq!(counted(&creations), None);
         creations.count(seconds([600]), second(700));
         assert_eq!(counted(&creations), Some((598, 698, 1)));
+    }
+
+    #[test]
+    fn what_both_can_count_is_compared() {
+        let mut known = Creations::new(second(0));
+        known.count(seconds([10, 2 * HOUR, 4 * HOUR]), second(5 * HOUR));
+        let mut found = Creations::new(second(HOUR));
+        found.compare_with(&mut known);
+        found.count(seconds([2 * HOUR, 3 * HOUR, 4 * HOUR]), second(5 * HOUR));
+        assert_eq!(found.found_more_than(&known), 1, "one that is too old for the other one hides nothing");
+        known.add(second(3 * HOUR));
+        assert_eq!(found.found_more_than(&known), 0);
     }
 
     #[test]
