@@ -25,6 +25,9 @@ pub(super) type Load = Arc<dyn Fn() -> Result<Settings, settings::Error> + Send 
 /// Everything that is wrong, a line each.
 type Problems = Vec<String>;
 
+/// How many requests for a reload may wait for their turn: fewer than are answered at once.
+const MOST_WAITING: usize = 16;
+
 /// Asks for a reload, and is told what came of it.
 type Ask = oneshot::Sender<Result<(), String>>;
 
@@ -54,7 +57,7 @@ pub(super) struct Asked(mpsc::Receiver<Ask>);
 impl Sites {
     /// The sites, and what their clients ask for.
     pub(super) fn new(exposition: Arc<Exposition>, health: Health) -> (Self, Asked) {
-        let (asks, asked) = mpsc::channel(1);
+        let (asks, asked) = mpsc::channel(MOST_WAITING);
         (Self { exposition, health, asks }, Asked(asked))
     }
 
@@ -78,7 +81,7 @@ async fn ask(asks: mpsc::Sender<Ask>) -> Result<(), String> {
     let (reply, outcome) = oneshot::channel();
     // Many that wait, for a file system that hangs, would take the place of those who scrape.
     asks.try_send(reply)
-        .map_err(|_| "another reload is under way; try again when it has ended".to_owned())?;
+        .map_err(|_| "too many reloads are under way; try again when they have ended".to_owned())?;
     // It fails only while the process ends, or after a panic, which the log has.
     outcome.await.map_err(|_| "the exporter is stopping".to_owned())?
 }

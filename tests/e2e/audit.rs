@@ -196,7 +196,7 @@ async fn a_busy_account_is_exact_after_a_heal_that_was_killed_half_way() {
         let outcome = if id % 2 == 0 { Outcome::Failed } else { Outcome::Completed };
         api.simulator.add(task.ended(later(created, Duration::from_mins(2)), outcome));
     }
-    let read_open = |log: &str| log.split_once(BEGINS)?.1.contains("has read the open tasks").then_some(());
+    let read_open = |log: &str| log.split_once(BEGINS)?.1.contains("the open tasks are read").then_some(());
     exporter.process.says("a heal is under way", read_open).await;
     assert!(!exporter.process.stderr().contains(HEALED), "it must be killed half-way");
     let exporter = Exporter::start(kill(exporter)).await;
