@@ -5,7 +5,8 @@
 //! so upward only, task by task:
 //!
 //! - A task that both know stays as it is: both read it in this poll.
-//! - A task that only the fresh one knows was missed. It is followed from now on, and in no counter for its past.
+//! - A task that only the fresh one knows, and that polls do not list any more, was missed. It is followed from now on,
+//!   and in no counter for its past.
 //! - A task that only the old one knows is out of a fresh pass' reach: it was created before everything that the pass
 //!   read. It stays, if it is open; if it has ended and is still in the window, it is *pinned* ([`Pinned`]).
 //!
@@ -97,6 +98,8 @@ impl Ledger {
             let found = Known { cell: cells.of(known.cell), ..known.clone() };
             let agreed = match self.tasks.get(id) {
                 Some(before) => healed.agree(before, &found)?,
+                // It was not missed: a replica that lags hid it from this poll, and the next one will count it.
+                None if known.created >= self.listed_from() => return None,
                 None => found.in_no_counter(),
             };
             healed.tasks.insert(id.clone(), agreed);
