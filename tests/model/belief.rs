@@ -6,7 +6,7 @@ use clumio_exporter::ledger::Snapshot;
 use clumio_exporter::tasks::Label;
 
 use crate::schedule::Setup;
-use crate::truth::{Family, Series, Sight, Trace, View, group_of, word};
+use crate::truth::{Family, Series, Trace, View, group_of, word};
 use crate::world::MINUTE;
 
 /// What the exporter must know.
@@ -70,8 +70,9 @@ impl Belief {
             }
             // A heal refuses what has fewer tasks by their number, so that one which it found can stand for one which
             // was gone while it read.
-            let was_gone = life.gone().is_some_and(|(from, _)| from <= end) && trace.sight == Sight::Ended;
-            trace.has_left |= is_healed && was_gone;
+            let was_gone = life.gone().is_some_and(|(from, _)| from <= end);
+            let has_ended = life.ended().is_some_and(|ended| ended <= end);
+            trace.has_left |= is_healed && was_gone && has_ended;
         }
     }
 
