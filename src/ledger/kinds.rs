@@ -20,6 +20,9 @@ use crate::time::Timestamp;
 /// statuses in all, so that more than this is a fault, not a vocabulary.
 const MAX_OTHER_STATUSES: usize = 20;
 
+/// The widest that a granule can be, in seconds: that of the longest window that can be configured is half an hour.
+const MOST_SLACK: i64 = 3_600;
+
 /// Where in [`Kinds`] a task is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Cell {
@@ -83,9 +86,11 @@ impl Kinds {
     pub(super) fn restored(
         saved: Vec<SavedKind>,
         window: Duration,
+        slack: i64,
         rules: &Rules,
     ) -> Result<Self, Contradiction> {
-        let mut kinds = Self::new(window, rules);
+        let mut kinds = Self { slack: slack.clamp(0, MOST_SLACK), ..Self::new(window, rules) };
+        kinds.set_rules(rules);
         for kind in saved {
             let place = u32::try_from(kinds.all.len()).map_err(|_| Contradiction::Kinds)?;
             let types = kinds.places.entry(kind.category.clone()).or_default();
@@ -120,6 +125,11 @@ impl Kinds {
         let statuses = &self.all.get(kind as usize)?.statuses;
         let position = statuses.iter().position(|numbers| numbers.status == *status)?;
         Some(Cell { kind, status: index(position) })
+    }
+
+    /// By how much granules that were counted with another window can be wider than those of this one, in seconds.
+    pub(super) fn slack(&self) -> i64 {
+        self.slack
     }
 
     /// Other caps, for kinds that are not seen yet, and a window that is not longer than it was.
@@ -486,7 +496,7 @@ mod tests {
                 .collect(),
         };
         let restored = |kinds| {
-            Kinds::restored(kinds, Duration::from_mins(1), &caps(3, 5)).map(|kinds| kinds.saved().len())
+            Kinds::restored(kinds, Duration::from_mins(1), 0, &caps(3, 5)).map(|kinds| kinds.saved().len())
         };
         assert_eq!(restored(vec![kind("backup", 0..MAX_OTHER_STATUSES), kind("restore", 0..3)]), Ok(2));
         let more = vec![kind("backup", 0..MAX_OTHER_STATUSES), kind("restore", 30..31)];

@@ -27,6 +27,9 @@ pub struct SavedLedger {
     pub(super) watermark: Option<Timestamp>,
     pub(super) remembered_from: Timestamp,
     pub(super) window: Duration,
+    /// See [`Kinds::slack`].
+    #[serde(default)]
+    pub(super) slack: i64,
     pub(super) vanished_total: u64,
     pub(super) kinds: Vec<SavedKind>,
     pub(super) tasks: Vec<SavedTask>,
@@ -112,6 +115,7 @@ impl Ledger {
             watermark: self.watermark,
             remembered_from: self.remembered_from,
             window: self.window(),
+            slack: self.kinds.slack(),
             vanished_total: self.vanished,
             kinds: self.kinds.saved(),
             tasks,
@@ -147,7 +151,7 @@ impl Ledger {
         if !is_possible {
             return Err(Contradiction::Counts);
         }
-        let mut kinds = Kinds::restored(saved.kinds, saved.window.min(rules.window), &rules)?;
+        let mut kinds = Kinds::restored(saved.kinds, saved.window, saved.slack, &rules)?;
         let mut tasks = HashMap::with_capacity(saved.tasks.len());
         for task in saved.tasks {
             let cell = kinds.restored_cell(task.kind, &task.status).ok_or(Contradiction::Tasks)?;
