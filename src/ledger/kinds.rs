@@ -135,7 +135,7 @@ impl Kinds {
     /// Other caps, for kinds that are not seen yet, and a window that is not longer than it was.
     pub(super) fn set_rules(&mut self, rules: &Rules) {
         let shorter = Window::new(rules.window.min(self.window()));
-        self.slack = self.slack.max(self.window.slack(shorter));
+        self.slack = self.slack.max(self.window.slack(shorter)).min(MOST_SLACK);
         self.window = Window::new(rules.window.min(self.window()));
         (self.max_categories, self.max_own) = (rules.max_categories, rules.max_kinds);
     }
