@@ -33,6 +33,7 @@ mod audit;
 mod counter;
 mod creations;
 mod heal;
+mod kind;
 mod kinds;
 mod known;
 mod saved;
