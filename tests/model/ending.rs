@@ -33,7 +33,8 @@ impl Run {
         if has_room && matches!(self.setup.trouble, Trouble::Nothing | Trouble::Late) {
             prop_assert_eq!(window_of(served), self.config.window, "the window was never filled");
         }
-        if !self.setup.folds() {
+        // The heal that finds what is late can end with the last poll, and bring a kind that is new then.
+        if has_room && self.setup.trouble != Trouble::Late {
             let freedoms = self.live.holds.freedoms(served, &self.setup, self.api.now());
             prop_assert!(freedoms.values().all(|it| *it == Freedom::Free), "a hold never ends");
         }
