@@ -13,6 +13,7 @@ use tracing::info;
 
 use super::logs::{self, Level};
 use super::reload::{Load, Reloader, Sites};
+use super::service;
 use crate::accounts::{Accounts, Change};
 use crate::exposition::Exposition;
 use crate::settings::Settings;
@@ -86,11 +87,19 @@ impl Daemon {
             "serving"
         );
         accounts.apply(change).await?;
-        let (sites, asked) = Sites::new(exposition, supervised(&accounts));
+        let health = supervised(&accounts);
+        let _watchdog = AbortOnDropHandle::new(tokio::spawn(service::feed_watchdog(Arc::clone(&health))));
+        let (sites, asked) = Sites::new(exposition, health);
         let front = Front::new(sites.site(&settings.web));
         let reloader = Reloader { load, settings, level, accounts, sites, front: Arc::clone(&front) };
         let _reloads = AbortOnDropHandle::new(tokio::spawn(reloader.run(hangup, asked)));
-        web::serve(listener, front, signals.stop()).await?;
+        // The port was bound long ago: whoever comes now is answered.
+        service::ready();
+        let stop = async {
+            signals.stop().await;
+            service::stopping();
+        };
+        web::serve(listener, front, stop).await?;
         info!("stopped");
         Ok(())
     }

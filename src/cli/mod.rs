@@ -6,6 +6,7 @@ mod demo;
 mod flags;
 mod logs;
 mod reload;
+mod service;
 
 use std::error::Error;
 use std::io::{self, Write};

@@ -13,6 +13,7 @@ use tokio::task::spawn_blocking;
 use tracing::{error, info};
 
 use super::logs::Level;
+use super::service;
 use crate::accounts::{Accounts, Applied, Change};
 use crate::exposition::Exposition;
 use crate::settings::{self, Settings, Web};
@@ -107,7 +108,10 @@ impl Reloader {
     }
 
     async fn reload(&mut self) -> Result<(), Problems> {
-        match self.apply().await {
+        service::reloading();
+        let outcome = self.apply().await;
+        service::ready();
+        match outcome {
             Ok(Applied { added, removed, changed }) => {
                 self.sites.exposition.config_read(Some(Timestamp::now()));
                 info!(added, removed, changed, "the configuration was read again and is in use");

@@ -15,6 +15,7 @@ mod page;
 mod process;
 mod reload;
 mod reload_state;
+mod service;
 mod state;
 mod tokens;
 mod truth;
