@@ -25,7 +25,7 @@ def test_the_compose_file_is_one():
 
 
 def test_the_scripts_are_well_formed():
-    run(BIN / "shellcheck", "--external-sources", *SCRIPTS, cwd=ROOT)
+    run(BIN / "shellcheck", "--shell", "bash", "--severity", "warning", "--external-sources", *SCRIPTS, cwd=ROOT)
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=[it.name for it in WORKFLOWS])
