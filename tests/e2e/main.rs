@@ -4,6 +4,7 @@
 //! the numbers must be.
 
 mod audit;
+mod certificates;
 mod commands;
 mod cost;
 mod exact;
@@ -18,3 +19,6 @@ mod reload_state;
 mod state;
 mod tokens;
 mod truth;
+mod web_config;
+mod web_config_changes;
+mod web_config_tools;
