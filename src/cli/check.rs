@@ -13,6 +13,7 @@ use crate::api::{Filter, Page, TaskList};
 use crate::exposition::Exposition;
 use crate::settings::{Account, Settings};
 use crate::time::{SystemClock, Timestamp, earlier};
+use crate::web::Gate;
 
 /// Reads one task of each account and prints what it found; fails if one of them could not be read.
 pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Result<ExitCode, Box<dyn Error>> {
@@ -21,9 +22,9 @@ pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Resu
         Some(path) => writeln!(out, "{}: every key is right", path.display())?,
         None => writeln!(out, "no config file; the environment is right")?,
     }
+    let mut code = web_config(&mut out, settings.web.config_file.as_deref())?;
     let exposition = Exposition::new();
     let mut clients = Clients::new(Arc::new(SystemClock::new()));
-    let mut code = ExitCode::SUCCESS;
     for account in &settings.accounts {
         let client = match clients
             .client(&Plan::new(account, settings), Arc::new(exposition.request_metrics(&account.name)))
@@ -46,6 +47,21 @@ pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Resu
         }
     }
     Ok(code)
+}
+
+/// Whether TLS and login could be set up, which is told; success where there is nothing to set up.
+fn web_config(out: &mut impl Write, file: Option<&Path>) -> io::Result<ExitCode> {
+    let Some(file) = file else { return Ok(ExitCode::SUCCESS) };
+    match Gate::new().read(Some(file)) {
+        Ok(_) => {
+            writeln!(out, "{}: every key is right, and so are the files that it names", file.display())?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(problems) => {
+            writeln!(out, "{}", problems.join("\n"))?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
 }
 
 fn report(

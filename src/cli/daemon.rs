@@ -19,7 +19,7 @@ use crate::exposition::Exposition;
 use crate::settings::Settings;
 use crate::state::Directory;
 use crate::time::Timestamp;
-use crate::web::{self, Front, Health};
+use crate::web::{self, Front, Gate, Health};
 
 /// The exit code of a process that a second signal ended: 128 and the number of SIGINT.
 const ABORTED: i32 = 130;
@@ -39,6 +39,7 @@ pub(super) struct Daemon {
     signals: Signals,
     hangup: Signal,
     listener: TcpListener,
+    gate: Arc<Gate>,
 }
 
 // === impl Daemon ===
@@ -51,13 +52,22 @@ impl Daemon {
         let settings = load()?;
         let level = logs::init(settings.log);
         let signals = Signals::new()?;
+        let gate = Gate::new();
+        let opened =
+            gate.read(settings.web.config_file.as_deref()).map_err(|problems| problems.join("\n"))?;
+        gate.install(opened);
         let listener = web::listen(&settings.web.listen_address)?;
-        Ok(Self { load, settings, level, signals, hangup, listener })
+        Ok(Self { load, settings, level, signals, hangup, listener, gate })
     }
 
     /// Where it listens.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
+    }
+
+    /// How a browser has to ask.
+    pub(super) fn scheme(&self) -> &'static str {
+        if self.gate.speaks_tls() { "https" } else { "http" }
     }
 
     /// Where the metrics are.
@@ -67,7 +77,7 @@ impl Daemon {
 
     /// Polls, serves and reloads until a signal.
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let Self { load, settings, level, mut signals, hangup, listener } = self;
+        let Self { load, settings, level, mut signals, hangup, listener, gate } = self;
         let exposition = Arc::new(Exposition::new());
         let prepared = spawn_blocking({
             let (settings, exposition) = (settings.clone(), Arc::clone(&exposition));
@@ -83,6 +93,7 @@ impl Daemon {
             version = env!("CARGO_PKG_VERSION"),
             address = %listener.local_addr()?,
             path = settings.web.telemetry_path,
+            tls = gate.speaks_tls(),
             accounts = settings.accounts.len(),
             "serving"
         );
@@ -90,7 +101,7 @@ impl Daemon {
         let health = supervised(&accounts);
         let _watchdog = AbortOnDropHandle::new(tokio::spawn(service::feed_watchdog(Arc::clone(&health))));
         let (sites, asked) = Sites::new(exposition, health);
-        let front = Front::new(sites.site(&settings.web));
+        let front = Front::new(sites.site(&settings.web), gate);
         let reloader = Reloader { load, settings, level, accounts, sites, front: Arc::clone(&front) };
         let _reloads = AbortOnDropHandle::new(tokio::spawn(reloader.run(hangup, asked)));
         // The port was bound long ago: whoever comes now is answered.

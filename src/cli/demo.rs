@@ -31,7 +31,11 @@ pub(super) async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let daemon = Daemon::bind(load)?;
     let simulator = Simulator::new(Options::default());
     tokio::spawn(simulator.serve(listener, pending()));
-    writeln!(io::stderr(), "{}", guide(daemon.address()?, daemon.telemetry_path(), &base_url))?;
+    writeln!(
+        io::stderr(),
+        "{}",
+        guide(daemon.scheme(), daemon.address()?, daemon.telemetry_path(), &base_url)
+    )?;
     daemon.run().await
 }
 
@@ -63,7 +67,7 @@ fn settings(flags: &Flags, base_url: Url) -> Result<Settings, settings::Error> {
 }
 
 /// What a newcomer is told: addresses that a browser takes, whatever was listened on.
-fn guide(address: SocketAddr, path: &str, base_url: &Url) -> String {
+fn guide(scheme: &str, address: SocketAddr, path: &str, base_url: &Url) -> String {
     let port = address.port();
     let host = match address.ip() {
         ip if ip.is_unspecified() => "localhost".to_owned(),
@@ -71,8 +75,8 @@ fn guide(address: SocketAddr, path: &str, base_url: &Url) -> String {
         IpAddr::V4(ip) => ip.to_string(),
     };
     format!(
-        "\n  metrics        http://{host}:{port}{path}\n  \
-           landing page   http://{host}:{port}/\n  \
+        "\n  metrics        {scheme}://{host}:{port}{path}\n  \
+           landing page   {scheme}://{host}:{port}/\n  \
            simulated API  {base_url}tasks (bearer token {})\n\n  \
          Every {} seconds it polls a simulated Clumio account with a week of history. Ctrl-C stops it.\n",
         Options::TOKEN,

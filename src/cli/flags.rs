@@ -29,6 +29,9 @@ pub(super) struct Common {
     /// Where to listen, as `web.listen_address` [default: :10317]
     #[arg(id = "web.listen-address", long = "web.listen-address", value_name = "ADDRESS", global = true)]
     listen_address: Option<String>,
+    /// TLS, login and headers, as `web.config_file` (YAML) [default: none]
+    #[arg(id = "web.config.file", long = "web.config.file", value_name = "FILE", global = true)]
+    web_config_file: Option<PathBuf>,
     /// error, warn, info, debug or trace [default: info]
     #[arg(long = "log.level", value_name = "LEVEL", global = true)]
     log_level: Option<String>,
@@ -45,6 +48,12 @@ pub(super) enum Command {
     Check,
     /// Poll each account once and print the metrics
     Once,
+    /// Ask a daemon on this machine how it is, over its own web config; exit 0 or 1
+    Probe {
+        /// Whether it is ready, instead of whether it is healthy
+        #[arg(long)]
+        ready: bool,
+    },
     /// Serve only the simulated Clumio API
     Simulate(simulator::Args),
 }
@@ -67,6 +76,7 @@ impl Common {
         let given = [
             ("--config.file", self.config_file.is_some()),
             ("--web.listen-address", self.listen_address.is_some()),
+            ("--web.config.file", self.web_config_file.is_some()),
             ("--log.level", self.log_level.is_some()),
             ("--log.format", self.log_format.is_some()),
         ];
@@ -77,6 +87,7 @@ impl Common {
         Flags {
             config_file: self.config_file.clone(),
             listen_address: self.listen_address.clone(),
+            web_config_file: self.web_config_file.clone(),
             log_level: self.log_level.clone(),
             log_format: self.log_format.clone(),
         }
@@ -96,7 +107,7 @@ mod tests {
 
     #[test]
     fn every_command_takes_the_common_flags() {
-        for command in ["demo", "check", "once", "simulate"] {
+        for command in ["demo", "check", "once", "probe", "simulate"] {
             let line = ["clumio-exporter", command, "--web.listen-address", ":1", "--log.level", "debug"];
             let cli = Cli::try_parse_from(line).expect("the flags must be taken");
             assert_eq!(cli.common.flags().listen_address.as_deref(), Some(":1"), "{command}");

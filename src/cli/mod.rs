@@ -5,6 +5,7 @@ mod daemon;
 mod demo;
 mod flags;
 mod logs;
+mod probe;
 mod reload;
 mod service;
 
@@ -64,6 +65,7 @@ async fn command(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
             return unless_stopped(check::run(&load(&flags)?, flags.config_file.as_deref())).await;
         }
         Some(Command::Once) => return unless_stopped(once(&load(&flags)?)).await,
+        Some(Command::Probe { ready }) => return probe::run(&flags, *ready).await,
         Some(Command::Simulate(args)) => match cli.common.given() {
             Some(flag) => return Err(format!("simulate has no use for {flag}; see simulate --help").into()),
             None => simulate(args).await?,

@@ -18,7 +18,7 @@ use crate::accounts::{Accounts, Applied, Change};
 use crate::exposition::Exposition;
 use crate::settings::{self, Settings, Web};
 use crate::time::Timestamp;
-use crate::web::{Front, Health, Reload, Site};
+use crate::web::{Front, Health, Opened, Reload, Site};
 
 /// Reads the settings: at the start, and at each reload.
 pub(super) type Load = Arc<dyn Fn() -> Result<Settings, settings::Error> + Send + Sync>;
@@ -130,8 +130,9 @@ impl Reloader {
     }
 
     async fn apply(&mut self) -> Result<Applied, Problems> {
-        let (settings, change) = self.prepare().await?;
+        let (settings, change, opened) = self.prepare().await?;
         let applied = self.accounts.apply(change).await.map_err(|problems| problems.0)?;
+        self.front.gate().install(opened);
         if settings.web != self.settings.web {
             self.front.show(self.sites.site(&settings.web));
         }
@@ -141,23 +142,26 @@ impl Reloader {
     }
 
     /// Reads the files, on a thread that may wait for them.
-    async fn prepare(&self) -> Result<(Settings, Change), Problems> {
+    async fn prepare(&self) -> Result<(Settings, Change, Opened), Problems> {
         let (load, accounts) = (Arc::clone(&self.load), Arc::clone(&self.accounts));
+        let gate = Arc::clone(self.front.gate());
         let prepared = spawn_blocking(move || {
             let settings = load().map_err(|error| error.problems().to_vec())?;
-            let change = accounts.prepare(&settings);
-            Ok((settings, change))
+            let change = accounts.prepare(&settings).map_err(|problems| problems.0);
+            let opened = gate.read(settings.web.config_file.as_deref());
+            Ok((settings, change, opened))
         });
         let panicked =
             |_| Err(vec!["reading it panicked, a fault of the exporter: please report it".to_owned()]);
-        let (settings, change) = prepared.await.unwrap_or_else(panicked)?;
+        let (settings, change, opened) = prepared.await.unwrap_or_else(panicked)?;
         let mut problems = self.fixed(&settings);
-        match change {
-            Ok(change) if problems.is_empty() => return Ok((settings, change)),
-            Ok(_) => {}
-            Err(others) => problems.extend(others.0),
+        match (change, opened) {
+            (Ok(change), Ok(opened)) if problems.is_empty() => Ok((settings, change, opened)),
+            (change, opened) => {
+                problems.extend(change.err().into_iter().chain(opened.err()).flatten());
+                Err(problems)
+            }
         }
-        Err(problems)
     }
 
     /// What `settings` change that only a restart can change.

@@ -19,6 +19,7 @@ mod state;
 mod table;
 mod values;
 mod web;
+mod web_config;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use log::{Log, LogFormat, LogLevel};
 pub use poll::Poll;
 pub use state::State;
 pub use web::Web;
+pub use web_config::{Clients, Curve, Header, PasswordHash, Pem, RateLimit, Tls, Version, WebConfig};
 
 use account::Context;
 use config::{Map, Value, ValueKind};
@@ -64,6 +66,8 @@ pub struct Flags {
     pub config_file: Option<PathBuf>,
     /// `--web.listen-address`
     pub listen_address: Option<String>,
+    /// `--web.config.file`
+    pub web_config_file: Option<PathBuf>,
     /// `--log.level`
     pub log_level: Option<String>,
     /// `--log.format`
@@ -82,6 +86,24 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Settings, Error>
         Some(error) => Err(error),
         None => Ok(settings),
     }
+}
+
+/// `[web]` alone, for whoever asks a daemon that runs: what is wrong elsewhere is none of its business.
+///
+/// # Errors
+/// When anything is wrong with that table, or the file is not TOML.
+pub fn load_web(flags: &Flags, environment: &Environment) -> Result<Web, Error> {
+    let mut problems = Problems::default();
+    let document = match &flags.config_file {
+        Some(path) => file::read(path, &mut problems).unwrap_or_default(),
+        None => Map::new(),
+    };
+    let file = flags.config_file.as_deref().unwrap_or(Path::new(""));
+    let elsewhere = &mut Problems::default();
+    let mut root = layers::merge([document, environment.layer(elsewhere), flags.layer()]);
+    let table = Table::top("web", root.remove("web"), &file.display().to_string(), &mut problems);
+    let web = Web::read(table, file);
+    problems.into_error().map_or(Ok(web), Err)
 }
 
 /// Reads every key; where one is wrong, `problems` has it and its default stands in.
@@ -107,7 +129,7 @@ fn settle(
     let mut root = layers::merge(layers);
     problems.know("accounts".to_owned());
 
-    let web = Web::read(Table::top("web", root.remove("web"), &shown, problems));
+    let web = Web::read(Table::top("web", root.remove("web"), &shown, problems), file);
     let log = Log::read(Table::top("log", root.remove("log"), &shown, problems));
     let poll = Poll::read(Table::top("poll", root.remove("poll"), &shown, problems));
     let state = State::read(Table::top("state", root.remove("state"), &shown, problems), file);
@@ -132,7 +154,13 @@ fn is_empty_list(value: &Value) -> bool {
 
 impl Flags {
     fn layer(&self) -> Map<String, Value> {
+        // It was named from where the user stands, and paths in the file resolve against its folder.
+        let web_config_file = self.web_config_file.as_ref().map(|path| {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            path.to_string_lossy().into_owned()
+        });
         let flags = [
+            ("web", "config_file", "--web.config.file", &web_config_file),
             ("web", "listen_address", "--web.listen-address", &self.listen_address),
             ("log", "level", "--log.level", &self.log_level),
             ("log", "format", "--log.format", &self.log_format),

@@ -102,6 +102,17 @@ impl<'a> Table<'a> {
         self.entries.contains_key(key)
     }
 
+    /// Whether there is no key at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether `key` is this text.
+    pub(super) fn is(&self, key: &str, text: &str) -> bool {
+        let value = self.entries.get(key).map(|value| &value.kind);
+        matches!(value, Some(ValueKind::String(found)) if found == text)
+    }
+
     /// Something is wrong with `key`.
     pub(super) fn complain(&mut self, key: &str, message: &str) {
         let origin = self.entries.get(key).and_then(Value::origin).unwrap_or(&self.origin);

@@ -1,6 +1,7 @@
 //! `[web]`: what is served, and where.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::path::{Path, PathBuf};
 
 use config::ValueKind;
 
@@ -15,6 +16,8 @@ pub struct Web {
     pub listen_address: String,
     /// The path of the exposition: begins with `/`, and is none of the other served paths.
     pub telemetry_path: String,
+    /// The file with TLS, login and headers; none: plain HTTP for everybody.
+    pub config_file: Option<PathBuf>,
     /// How many requests are served at once; more get 503.
     pub max_requests: usize,
     /// Whether `POST /-/reload` reads the configuration again.
@@ -24,10 +27,13 @@ pub struct Web {
 // === impl Web ===
 
 impl Web {
-    pub(super) fn read(mut table: Table<'_>) -> Self {
+    /// Reads the table of the config file `file`, against whose folder a relative path resolves.
+    pub(super) fn read(mut table: Table<'_>, file: &Path) -> Self {
+        let folder = file.parent().unwrap_or(Path::new(""));
         let web = Self {
             listen_address: table.or("listen_address", ":10317".to_owned(), listen_address),
             telemetry_path: table.or("telemetry_path", "/metrics".to_owned(), telemetry_path),
+            config_file: table.optional("config_file", |value| Ok(folder.join(text(value)?))),
             max_requests: table.or("max_requests", 40, whole(1..=10_000)),
             enable_lifecycle: table.or("enable_lifecycle", false, flag),
         };

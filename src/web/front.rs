@@ -11,26 +11,33 @@ use axum::extract::Request;
 use axum::response::Response;
 use tower::ServiceExt;
 
-use super::{Site, router};
+use super::{Gate, Site, router};
 
 /// The site that is served.
 #[derive(Debug)]
 pub struct Front {
     current: ArcSwap<Router>,
+    gate: Arc<Gate>,
 }
 
 // === impl Front ===
 
 impl Front {
-    /// Shows `site`.
+    /// Shows `site` to those whom `gate` lets in.
     #[must_use]
-    pub fn new(site: Site) -> Arc<Self> {
-        Arc::new(Self { current: ArcSwap::from_pointee(router(site)) })
+    pub fn new(site: Site, gate: Arc<Gate>) -> Arc<Self> {
+        Arc::new(Self { current: ArcSwap::from_pointee(router(site)), gate })
     }
 
     /// Shows `site` from the next request on.
     pub fn show(&self, site: Site) {
         self.current.store(Arc::new(router(site)));
+    }
+
+    /// Who is let in.
+    #[must_use]
+    pub fn gate(&self) -> &Arc<Gate> {
+        &self.gate
     }
 
     /// Hands each request to what is current.
@@ -39,7 +46,15 @@ impl Front {
     }
 
     async fn answer(&self, request: Request) -> Result<Response, Infallible> {
-        let current = Router::clone(&self.current.load());
-        current.oneshot(request).await
+        let access = self.gate.current();
+        let mut answer = match access.admit(request.uri().path(), request.headers()).await {
+            Ok(()) => {
+                let current = Router::clone(&self.current.load());
+                current.oneshot(request).await?
+            }
+            Err(refusal) => refusal,
+        };
+        access.decorate(answer.headers_mut());
+        Ok(answer)
     }
 }

@@ -3,10 +3,13 @@
 //! Nothing here waits for a poll or asks the API: `/metrics` answers 200 with the last good numbers when Clumio cannot
 //! be reached, and the health paths never depend on Clumio, because restarting the exporter would not mend it.
 
+mod access;
+mod connections;
 mod front;
 mod lifecycle;
 mod listen;
 mod pages;
+mod probe;
 
 use std::io;
 use std::net::TcpListener;
@@ -23,9 +26,13 @@ use axum_server::Handle;
 use hyper_util::rt::TokioTimer;
 use tokio::sync::Semaphore;
 
+pub use access::{Gate, Opened, Problems};
 pub use front::Front;
 pub use lifecycle::Reload;
 pub use listen::listen;
+pub use probe::probe;
+
+use connections::Connections;
 
 use crate::exposition::Exposition;
 
@@ -68,13 +75,17 @@ pub async fn serve(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let handle = Handle::new();
-    let mut server =
-        axum_server::from_tcp(listener)?.handle(handle.clone()).first_request_timeout(HEAD_TIMEOUT);
+    let mut server = axum_server::from_tcp(listener)?
+        .acceptor(Connections::new(Arc::clone(front.gate())))
+        .handle(handle.clone())
+        .first_request_timeout(HEAD_TIMEOUT);
     server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let watch = Arc::clone(front.gate()).watch();
     let serve = server.serve(front.router().into_make_service());
     tokio::pin!(serve);
     tokio::select! {
         ended = &mut serve => return ended,
+        () = watch => {}
         () = stop => handle.graceful_shutdown(Some(DRAIN)),
     }
     serve.await

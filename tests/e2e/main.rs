@@ -4,6 +4,7 @@
 //! the numbers must be.
 
 mod audit;
+mod certificates;
 mod commands;
 mod cost;
 mod exact;
@@ -19,3 +20,6 @@ mod service;
 mod state;
 mod tokens;
 mod truth;
+mod web_config;
+mod web_config_changes;
+mod web_config_tools;

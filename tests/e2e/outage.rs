@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clumio_exporter::exposition::Exposition;
 use clumio_exporter::simulator::{Fault, Faults};
-use clumio_exporter::web::{self, Front, Site};
+use clumio_exporter::web::{self, Front, Gate, Site};
 
 use crate::harness::{ACCOUNT, Api, Config, Exporter, FAST, http};
 use crate::process::TOKEN;
@@ -102,7 +102,7 @@ async fn more_requests_than_allowed_get_503_but_for_health() {
         health: Arc::new(|| Ok(())),
         reload: None,
     };
-    let serving = tokio::spawn(web::serve(listener, Front::new(site), std::future::pending()));
+    let serving = tokio::spawn(web::serve(listener, Front::new(site, Gate::new()), std::future::pending()));
     let http = http();
     let status = async |path: &str| {
         let answer = http.get(format!("http://{address}{path}")).send().await;
@@ -125,7 +125,7 @@ async fn health_fails_with_what_is_wrong() {
         health: Arc::new(|| Err("the poller of account \"prod\" has not got on".to_owned())),
         reload: None,
     };
-    let serving = tokio::spawn(web::serve(listener, Front::new(site), std::future::pending()));
+    let serving = tokio::spawn(web::serve(listener, Front::new(site, Gate::new()), std::future::pending()));
     let answer = http().get(format!("http://{address}/-/healthy")).send().await.expect("it must answer");
     assert_eq!(answer.status(), 500);
     let text = answer.text().await.expect("the answer must be whole");

@@ -24,8 +24,9 @@ fn an_unknown_key_is_told_what_may_have_been_meant() {
         "web",
         &[
             (
-                "config_file = 'web.yml'",
-                "config_file: no such key; web has enable_lifecycle, listen_address, max_requests, telemetry_path",
+                "show_entities = true",
+                "show_entities: no such key; web has config_file, enable_lifecycle, listen_address, max_requests, \
+                 telemetry_path",
             ),
             ("interval = '60s'", "interval: no such key; did you mean accounts.interval or poll.interval?"),
         ],

@@ -14,6 +14,7 @@ fn the_defaults_are_those_that_the_product_promises() {
         Web {
             listen_address: ":10317".to_owned(),
             telemetry_path: "/metrics".to_owned(),
+            config_file: None,
             max_requests: 40,
             enable_lifecycle: false
         }
