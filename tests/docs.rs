@@ -17,7 +17,22 @@ use clumio_exporter::time::Timestamp;
 const DAY: Duration = Duration::from_hours(24);
 
 /// Flags in the README that belong to other programs.
-const FOREIGN_FLAGS: [&str; 1] = ["--release"];
+const FOREIGN_FLAGS: [&str; 14] = [
+    "--build",
+    "--cap-drop",
+    "--file",
+    "--from-file",
+    "--kustomize",
+    "--mode",
+    "--namespace",
+    "--now",
+    "--publish",
+    "--read-only",
+    "--release",
+    "--rm",
+    "--tag",
+    "--values",
+];
 
 /// A family of the page: its type, and the names of its labels.
 #[derive(Debug, PartialEq, Eq)]

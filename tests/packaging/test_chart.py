@@ -149,8 +149,8 @@ def test_a_kubelet_asks_the_health_paths(scheme, values, tmp_path):
 def test_the_exporter_probes_itself_where_a_kubelet_has_no_certificate(tmp_path):
     web = {"secretName": "web", "tls": True, "clientCertificates": True}
     file = "--config.file=/etc/clumio-exporter/config/clumio-exporter.toml"
-    for probe in probes({"webConfig": web}, tmp_path):
-        assert probe["exec"]["command"] == ["/clumio-exporter", "probe", file]
+    for probe, words in zip(probes({"webConfig": web}, tmp_path), (["probe"], ["probe", "--ready"]), strict=True):
+        assert probe["exec"]["command"] == ["/clumio-exporter", *words, file]
         assert "httpGet" not in probe
     commands = run(BINARY, "--help").stdout
     assert re.search(r"^  probe ", commands, re.MULTILINE), "the program must know the command"

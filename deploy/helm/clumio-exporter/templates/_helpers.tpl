@@ -97,6 +97,9 @@ exec:
   command:
     - /clumio-exporter
     - probe
+    {{- if eq .path "/-/ready" }}
+    - --ready
+    {{- end }}
     - --config.file={{ include "clumio-exporter.configFile" .root }}
 {{- else }}
 httpGet:
