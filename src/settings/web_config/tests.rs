@@ -128,7 +128,7 @@ fn what_is_wrong_is_named_with_the_remedy() {
             ": rate_limit.burst: nobody would be let in; write how many requests may come at once, 1 or more",
         ),
         ("a: 1\na: 2\n".to_owned(), ":2:1: a key comes twice; leave one of them out"),
-        ("a: [1\n".to_owned(), ":2:1: not YAML that can be read; mind indentation, colons and quotes"),
+        ("a: [1\n".to_owned(), ":1:4: not YAML that can be read; mind indentation, colons and quotes"),
         (
             format!("basic_auth_users:\n  a:b: {HASH}\n"),
             ": basic_auth_users.\"a:b\": cannot log in; write a name without colons and control characters",
