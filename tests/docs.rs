@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clumio_exporter::api::{Error, Filter, Page, Reason, TaskList};
 use clumio_exporter::exposition::Exposition;
-use clumio_exporter::ledger::{KindSample, Rules, Snapshot, StatusSample};
+use clumio_exporter::ledger::{KindSample, Observations, Rules, Snapshot, StatusSample};
 use clumio_exporter::poll::{Options, Poller};
 use clumio_exporter::state::{Disk, Written};
 use clumio_exporter::tasks::{Label, Status};
@@ -199,15 +199,23 @@ fn page() -> String {
 fn snapshot() -> Snapshot {
     let statuses = Status::OPEN.into_iter().map(|status| (status, None));
     let statuses = statuses.chain(Status::ENDED.into_iter().map(|status| (status, Some(1))));
+    let (at, durations) = (Timestamp::UNIX_EPOCH, Some(Box::<Observations>::default()));
     let kind = KindSample {
         category: Label::new("backup"),
         task_type: Label::new("aws_ebs_volume_incremental_backup"),
         created_total: 1,
+        queue_durations: durations.clone(),
         statuses: statuses
-            .map(|(status, ended_total)| StatusSample { status, tasks: 1, ended_total })
+            .map(|(status, ended_total)| StatusSample {
+                status,
+                tasks: 1,
+                oldest_open: Some(at),
+                ended_total,
+                last_ended: Some(at),
+                run_durations: durations.clone(),
+            })
             .collect(),
     };
-    let at = Timestamp::UNIX_EPOCH;
     Snapshot {
         at,
         window: DAY,

@@ -11,8 +11,9 @@ use proptest::prelude::*;
 
 use crate::api::ModelApi;
 use crate::belief::Belief;
-use crate::checks::{check_counters, check_gauges, check_stopped};
+use crate::checks::{check_counters, check_durations, check_gauges, check_stopped};
 use crate::flaw::Flaw;
+use crate::instants::check_instants;
 use crate::schedule::{Change, Config, Schedule, Setup};
 use crate::truth::{Instants, Trace, View, published};
 use crate::vault::{Crash, Vault};
@@ -231,6 +232,8 @@ impl Run {
         let now = published(snapshot, self.setup.folds());
         let before = self.served.as_ref().map(|it| published(it, self.setup.folds())).unwrap_or_default();
         check_gauges(&bounds, &now)?;
+        check_instants(&view, self.served.as_ref(), snapshot)?;
+        check_durations(snapshot)?;
         if is_kept {
             let freedoms = self.live.holds.freedoms(snapshot, &self.setup, snapshot.at.as_millisecond());
             check_counters(&bounds, &freedoms, &before, &now)?;
