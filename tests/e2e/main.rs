@@ -14,6 +14,8 @@ mod lifecycle;
 mod outage;
 mod page;
 mod process;
+mod recorded_alerts;
+mod recording;
 mod reload;
 mod reload_state;
 mod single_failures;
