@@ -36,10 +36,11 @@ fn the_examples_of_what_is_expected_are_rules_once_their_marks_are_taken_away() 
     let (head, examples) = text.split_once("    rules:\n").expect("the file must have rules");
     let examples = examples.lines().filter_map(|line| line.trim_start().strip_prefix("# "));
     let examples = examples.filter(|line| line.starts_with("- ") || line.starts_with("  "));
-    let examples: String = examples.map(|line| format!("      {line}\n")).collect();
+    let examples: Vec<_> = examples.map(|line| format!("      {line}")).collect();
     let folder = tempfile::tempdir().expect("a folder must be made");
     let file = folder.path().join("expected.yml");
-    fs::write(&file, format!("{head}    rules:\n{examples}")).expect("the examples must be written");
+    fs::write(&file, format!("{head}    rules:\n{}\n", examples.join("\n")))
+        .expect("the examples must be written");
     succeeds(&run("promtool", &["check", "rules", &file.display().to_string()]));
 
     let example: Value = yaml(&fs::read_to_string(&file).expect("the examples must be readable"));
