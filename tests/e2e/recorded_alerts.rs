@@ -132,8 +132,7 @@ async fn an_outage_of_the_api_resolves_no_alert_however_long_it_is() {
     fail(&recording, FAILED);
     recording.minutes(7).await;
     recording.expect(10, &[FAILED]);
-    recording.api.down().await;
-    recording.minutes(8).await;
+    recording.outage(8).await;
     recording.expect(10 + 8, &[FAILED, TOO_OLD]);
     recording.expect(10 + 60, &[FAILED, TOO_OLD]);
     recording.expect(10 + 180, &[FAILED, TOO_OLD]);

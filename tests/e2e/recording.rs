@@ -74,7 +74,9 @@ impl Recording {
         let zero = START.parse().expect("the start must be an instant");
         let api = Api::start(Options::scripted()).await;
         api.simulator.set_clock(zero);
-        tasks(zero).into_iter().for_each(|task| api.simulator.add(task));
+        for task in tasks(zero) {
+            api.simulator.add(task);
+        }
         let exporter = Exporter::following(&api, KEYS).await;
         let page = exporter.until("the first pass succeeds", |page| page.is_up(ACCOUNT)).await;
         let (series, expected) = (BTreeMap::new(), Vec::new());
@@ -115,6 +117,18 @@ impl Recording {
         for _ in 0..minutes {
             self.poll().await;
             self.write(None);
+        }
+    }
+
+    /// Closes the API for so many minutes. Nothing moves on the page once a poll has failed, and later ones take long
+    /// to fail: they are not waited for.
+    pub async fn outage(&mut self, minutes: usize) {
+        self.api.down().await;
+        let exporter = self.exporter.as_ref().expect("the exporter must be running");
+        let page = exporter.until("a poll fails", |page| !page.is_up(ACCOUNT)).await;
+        for _ in 0..minutes {
+            self.step();
+            self.write(Some(&page));
         }
     }
 
