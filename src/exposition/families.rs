@@ -4,19 +4,13 @@
 
 use std::time::Duration;
 
-use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::proto::MetricFamily;
 
 use super::account::{Account, Failure, Published};
+use super::family::Family;
+use super::tasks::tasks;
 use crate::ledger::Snapshot;
 use crate::time::unix_seconds;
-
-/// A family that is being filled; without a sample it is not on the page.
-struct Family {
-    family: MetricFamily,
-}
-
-/// A label's name and value.
-type Label<'a> = (&'static str, &'a str);
 
 /// The accounts with what is current of each.
 pub(super) type Current<'a> = [(&'a Account, &'a Published)];
@@ -24,7 +18,7 @@ pub(super) type Current<'a> = [(&'a Account, &'a Published)];
 /// All families that come from polls.
 pub(super) fn families(accounts: &Current<'_>) -> Vec<MetricFamily> {
     let families = tasks(accounts).into_iter().chain(polls(accounts));
-    families.map(|family| family.family).filter(|family| !family.get_metric().is_empty()).collect()
+    families.filter_map(Family::filled).collect()
 }
 
 /// How far the first passes are that run; it moves while a poll does.
@@ -33,54 +27,17 @@ pub(super) fn progress(accounts: &Current<'_>) -> Option<MetricFamily> {
         "clumio_exporter_first_pass_progress_ratio",
         "How much of its first pass an account has read, from 0 to 1; absent while none runs.",
     );
-    let family = family.of_each(accounts, &|published| published.progress.get()).family;
-    (!family.get_metric().is_empty()).then_some(family)
-}
-
-/// The families about tasks.
-fn tasks(accounts: &Current<'_>) -> [Family; 3] {
-    let mut tasks = Family::gauge(
-        "clumio_tasks",
-        "Tasks that are open, and tasks that ended within the window (clumio_exporter_poll_window_seconds), \
-         as of the last successful poll. Polled on the exporter's own timer.",
-    );
-    let mut created = Family::counter(
-        "clumio_tasks_created_total",
-        "Tasks created since the exporter started to count. Polled on the exporter's own timer.",
-    );
-    let mut ended = Family::counter(
-        "clumio_tasks_ended_total",
-        "Tasks ended since the exporter started to count. Polled on the exporter's own timer.",
-    );
-    for (account, snapshot) in snapshots(accounts) {
-        for kind in &snapshot.kinds {
-            let [category, task_type] = [kind.category.as_str(), kind.task_type.as_str()];
-            let labels = |status| {
-                let account = account.name.as_str();
-                [("account", account), ("category", category), ("status", status), ("type", task_type)]
-            };
-            let [account_label, category_label, _, type_label] = labels("");
-            created.add(&[account_label, category_label, type_label], kind.created_total as f64);
-            for sample in &kind.statuses {
-                let labels = labels(sample.status.as_str());
-                tasks.add(&labels, sample.tasks as f64);
-                if let Some(total) = sample.ended_total {
-                    ended.add(&labels, total as f64);
-                }
-            }
-        }
-    }
-    [tasks, created, ended]
+    of_each(family, accounts, &|published| published.progress.get()).filled()
 }
 
 /// The families about polls.
 fn polls(accounts: &Current<'_>) -> Vec<Family> {
     let mut families = vec![poll_failures(accounts)];
     for (name, help, value) in POLL_GAUGES {
-        families.push(Family::gauge(name, help).of_each(accounts, value));
+        families.push(of_each(Family::gauge(name, help), accounts, value));
     }
     for (name, help, value) in POLL_COUNTERS {
-        families.push(Family::counter(name, help).of_each(accounts, value));
+        families.push(of_each(Family::counter(name, help), accounts, value));
     }
     families
 }
@@ -96,7 +53,17 @@ fn poll_failures(accounts: &Current<'_>) -> Family {
     failures
 }
 
-fn snapshots<'a>(accounts: &Current<'a>) -> impl Iterator<Item = (&'a Account, &'a Snapshot)> {
+/// The family with one sample for each account that has a value.
+fn of_each(mut family: Family, accounts: &Current<'_>, value: &dyn Fn(&Published) -> Option<f64>) -> Family {
+    for (account, published) in accounts {
+        if let Some(value) = value(published) {
+            family.add(&[("account", &account.name)], value);
+        }
+    }
+    family
+}
+
+pub(super) fn snapshots<'a>(accounts: &Current<'a>) -> impl Iterator<Item = (&'a Account, &'a Snapshot)> {
     accounts.iter().filter_map(|(account, published)| Some((*account, published.snapshot.as_deref()?)))
 }
 
@@ -181,55 +148,3 @@ const POLL_COUNTERS: [PerAccount; 3] = [
         },
     ),
 ];
-
-// === impl Family ===
-
-impl Family {
-    fn gauge(name: &str, help: &str) -> Self {
-        Self::new(name, help, MetricType::GAUGE)
-    }
-
-    fn counter(name: &str, help: &str) -> Self {
-        Self::new(name, help, MetricType::COUNTER)
-    }
-
-    fn new(name: &str, help: &str, kind: MetricType) -> Self {
-        let mut family = MetricFamily::default();
-        family.set_name(name.to_owned());
-        family.set_help(help.to_owned());
-        family.set_field_type(kind);
-        Self { family }
-    }
-
-    /// The family with one sample for each account that has a value.
-    fn of_each(mut self, accounts: &Current<'_>, value: &dyn Fn(&Published) -> Option<f64>) -> Self {
-        for (account, published) in accounts {
-            if let Some(value) = value(published) {
-                self.add(&[("account", &account.name)], value);
-            }
-        }
-        self
-    }
-
-    /// Adds a sample; the labels are printed in this order, which is to be that of their names.
-    fn add(&mut self, labels: &[Label<'_>], value: f64) {
-        let mut metric = Metric::from_label(labels.iter().map(pair).collect());
-        if self.family.get_field_type() == MetricType::COUNTER {
-            let mut counter = Counter::default();
-            counter.set_value(value);
-            metric.set_counter(counter);
-        } else {
-            let mut gauge = Gauge::default();
-            gauge.set_value(value);
-            metric.set_gauge(gauge);
-        }
-        self.family.mut_metric().push(metric);
-    }
-}
-
-fn pair(&(name, value): &Label<'_>) -> LabelPair {
-    let mut pair = LabelPair::default();
-    pair.set_name(name.to_owned());
-    pair.set_value(value.to_owned());
-    pair
-}

@@ -5,9 +5,11 @@
 
 mod account;
 mod families;
+mod family;
 mod page;
 mod reloads;
 mod requests;
+mod tasks;
 
 use std::fmt;
 use std::sync::Arc;

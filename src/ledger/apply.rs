@@ -3,6 +3,7 @@
 use super::heal::Mark;
 use super::kinds::Cell;
 use super::known::{Known, State};
+use super::observations::Durations;
 use super::{Ledger, PollTime};
 use crate::tasks::{Label, Task};
 use crate::time::{Timestamp, later};
@@ -90,7 +91,7 @@ impl Ledger {
                 self.creations.add(known.created);
                 (true, None)
             }
-            State::Provisional { granule, counts, since } => {
+            State::Provisional { granule, counts, since, .. } => {
                 self.kinds.remove_ended(known.cell, granule);
                 (counts, Some(since))
             }
@@ -127,13 +128,19 @@ impl Ledger {
         let granule = self.kinds.add_ended(cell, end.at, time.first_answer);
         if !task.status.is_final() {
             let since = end.provisional_since.unwrap_or(time.last_answer);
-            return State::Provisional { since, granule, counts: end.counts };
+            let End { counts, at: ended, .. } = end;
+            return State::Provisional { since, granule, counts, started: task.started, ended };
         }
         if end.counts {
-            self.kinds.count_ended(cell);
+            self.kinds.count_ended(cell, Durations::of(end.created, task.started, end.at));
         }
         let mark = Mark { created: end.created, granule, has_no_end: task.ended.is_none() };
-        if self.is_believable(task, time) {
+        let is_believable = self.is_believable(task, time);
+        // One that a heal reads may have ended long before it: only what the API says is better than what was noted.
+        if !self.is_fresh || (is_believable && !mark.has_no_end) {
+            self.kinds.note_end(cell, end.at);
+        }
+        if is_believable {
             self.pin(&task.id, cell, mark);
         } else {
             self.pin_anyway(&task.id, cell, mark);

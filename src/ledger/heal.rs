@@ -148,10 +148,12 @@ impl Ledger {
             }
             (State::Open { .. }, State::Open { .. }) if before.cell == found.cell => Some(before.clone()),
             (State::Ended { .. }, State::Ended { .. }) => Some(before.clone()),
-            (State::Provisional { since, counts, .. }, State::Provisional { granule, .. })
-                if before.cell == found.cell =>
-            {
-                Some(Known { state: State::Provisional { since, granule, counts }, ..before.clone() })
+            (
+                State::Provisional { since, counts, .. },
+                State::Provisional { granule, started, ended, .. },
+            ) if before.cell == found.cell => {
+                let state = State::Provisional { since, granule, counts, started, ended };
+                Some(Known { state, ..before.clone() })
             }
             _ => None,
         }
@@ -201,8 +203,9 @@ impl Known {
     /// The same, but in no counter when it ends for good: a heal counts what was missed elsewhere.
     fn in_no_counter(self) -> Self {
         match self.state {
-            State::Provisional { since, granule, .. } => {
-                Self { state: State::Provisional { since, granule, counts: false }, ..self }
+            State::Provisional { since, granule, started, ended, .. } => {
+                let state = State::Provisional { since, granule, counts: false, started, ended };
+                Self { state, ..self }
             }
             _ => self,
         }

@@ -1,10 +1,18 @@
 //! The numbers of one kind of tasks, status by status.
+//!
+//! Each series has a hold of its own. A histogram begins with its first task, later than the counter of the same tasks,
+//! and after a restart its hold can be over before that of the counter is. So it moves only while the counters do:
+//! a page never shows more durations than ended tasks.
+
+use std::time::Duration;
 
 use super::counter::Counter;
+use super::observations::{Durations, Histogram, Observations};
 use super::saved::{Contradiction, SavedKind, SavedStatus};
 use super::snapshot::{KindSample, StatusSample};
 use super::window::EndedCounts;
 use crate::tasks::{Label, Status};
+use crate::time::Timestamp;
 
 /// How many statuses beyond the known ones are published under their own word; the vendor documents six
 /// statuses in all, so that more than this is a fault, not a vocabulary.
@@ -16,6 +24,8 @@ pub(super) struct Kind {
     pub(super) category: Label,
     pub(super) task_type: Label,
     pub(super) created: Counter,
+    /// None until a task was counted as ended that had started.
+    pub(super) queue: Option<Box<Histogram>>,
     pub(super) statuses: Vec<Numbers>,
 }
 
@@ -27,6 +37,10 @@ pub(super) struct Numbers {
     pub(super) ended: EndedCounts,
     /// None until a task has ended with this status; the known final statuses start at 0.
     pub(super) ended_total: Option<Counter>,
+    /// When the newest task ended that has ever ended for good with this status.
+    pub(super) last_ended: Option<Timestamp>,
+    /// None until a task was counted in `ended_total` that had started.
+    pub(super) run: Option<Box<Histogram>>,
 }
 
 // === impl Kind ===
@@ -45,7 +59,28 @@ impl Kind {
     /// A kind with the six known statuses, so that each is published as 0 from the start.
     pub(super) fn new(category: Label, task_type: Label) -> Self {
         let statuses = Status::OPEN.into_iter().chain(Status::ENDED).map(Numbers::new).collect();
-        Self { category, task_type, created: Counter::default(), statuses }
+        Self { category, task_type, created: Counter::default(), queue: None, statuses }
+    }
+
+    pub(super) fn count_ended(&mut self, status: usize, durations: Option<Durations>) {
+        let numbers = &mut self.statuses[status];
+        numbers.ended_total.get_or_insert_default().increment();
+        if let Some(Durations { queue, run }) = durations {
+            numbers.run.get_or_insert_default().observe(run);
+            self.queue.get_or_insert_default().observe(queue);
+        }
+    }
+
+    /// Moves the counters and histograms whose hold is over to their totals.
+    pub(super) fn publish(&mut self, hold: Duration, now: Timestamp) {
+        self.created.publish(hold, now);
+        let mut are_free = true;
+        for numbers in &mut self.statuses {
+            are_free &= numbers.publish(hold, now);
+        }
+        if let Some(queue) = &mut self.queue {
+            queue.publish_if(are_free, hold, now);
+        }
     }
 
     pub(super) fn restored(saved: SavedKind) -> Result<Self, Contradiction> {
@@ -67,6 +102,9 @@ impl Kind {
             }
             seen.push(status);
         }
+        let counters = kind.statuses.iter().filter_map(|numbers| numbers.ended_total.as_ref());
+        let counted = counters.map(counts).fold([0; 2], |[a, b], [more_a, more_b]| [a + more_a, b + more_b]);
+        kind.queue = restored_histogram(saved.queue, counted)?;
         Ok(kind)
     }
 
@@ -75,17 +113,22 @@ impl Kind {
             category: self.category.clone(),
             task_type: self.task_type.clone(),
             created: self.created.saved(),
+            queue: self.queue.as_deref().map(Histogram::saved).map(Box::new),
             statuses: self.statuses.iter().map(Numbers::saved).collect(),
         }
     }
 
-    pub(super) fn sample(&self) -> KindSample {
-        let mut statuses: Vec<StatusSample> = self.statuses.iter().map(Numbers::sample).collect();
+    /// What is published, with the creation of the oldest open task of each status.
+    pub(super) fn sample(&self, oldest_open: impl Fn(usize) -> Option<Timestamp>) -> KindSample {
+        let numbers = self.statuses.iter().enumerate();
+        let mut statuses: Vec<StatusSample> =
+            numbers.map(|(status, numbers)| numbers.sample(oldest_open(status))).collect();
         statuses.sort_by(|a, b| a.status.as_str().cmp(b.status.as_str()));
         KindSample {
             category: self.category.clone(),
             task_type: self.task_type.clone(),
-            created_total: self.created.published(),
+            created_total: *self.created.published(),
+            queue_durations: published(self.queue.as_deref()),
             statuses,
         }
     }
@@ -96,18 +139,30 @@ impl Kind {
 impl Numbers {
     pub(super) fn new(status: Status) -> Self {
         let ended_total = status.is_final().then(Counter::default);
-        Self { status, open: 0, ended: EndedCounts::default(), ended_total }
+        Self { status, open: 0, ended: EndedCounts::default(), ended_total, last_ended: None, run: None }
     }
 
     pub(super) fn restored(saved: SavedStatus) -> Result<Self, Contradiction> {
-        let SavedStatus { status, ended, ended_total } = saved;
+        let SavedStatus { status, ended, ended_total, last_ended, run } = saved;
         let ended = EndedCounts::restored(ended).ok_or(Contradiction::Counts)?;
         let fresh = Self::new(status);
         let ended_total = match ended_total {
             Some(counter) => Some(counter.restored().ok_or(Contradiction::Counts)?),
             None => fresh.ended_total,
         };
-        Ok(Self { ended, ended_total, ..fresh })
+        let run = restored_histogram(run, ended_total.as_ref().map(counts).unwrap_or_default())?;
+        Ok(Self { ended, ended_total, last_ended, run, ..fresh })
+    }
+
+    /// Moves counter and histogram; gives whether the counter is held no longer, if there is one.
+    fn publish(&mut self, hold: Duration, now: Timestamp) -> bool {
+        let Some(counter) = &mut self.ended_total else { return true };
+        counter.publish(hold, now);
+        let is_free = counter.is_free();
+        if let Some(run) = &mut self.run {
+            run.publish_if(is_free, hold, now);
+        }
+        is_free
     }
 
     pub(super) fn saved(&self) -> SavedStatus {
@@ -115,14 +170,41 @@ impl Numbers {
             status: self.status.clone(),
             ended: self.ended.granules().clone(),
             ended_total: self.ended_total.as_ref().map(Counter::saved),
+            last_ended: self.last_ended,
+            run: self.run.as_deref().map(Histogram::saved).map(Box::new),
         }
     }
 
-    pub(super) fn sample(&self) -> StatusSample {
+    pub(super) fn sample(&self, oldest_open: Option<Timestamp>) -> StatusSample {
         StatusSample {
             status: self.status.clone(),
             tasks: self.open + self.ended.sum(),
-            ended_total: self.ended_total.as_ref().map(Counter::published),
+            oldest_open,
+            ended_total: self.ended_total.as_ref().map(|counter| *counter.published()),
+            last_ended: self.last_ended,
+            run_durations: published(self.run.as_deref()),
         }
     }
+}
+
+/// What is published of a histogram that has begun.
+fn published(histogram: Option<&Histogram>) -> Option<Box<Observations>> {
+    histogram.map(|histogram| Box::new(histogram.published().clone()))
+}
+
+/// How many ended tasks are published, and how many are counted.
+fn counts(counter: &Counter) -> [u64; 2] {
+    [*counter.published(), counter.total]
+}
+
+/// A histogram that was kept, of some of the tasks that counters of so many count.
+fn restored_histogram(
+    saved: Option<Box<Histogram>>,
+    counted: [u64; 2],
+) -> Result<Option<Box<Histogram>>, Contradiction> {
+    let Some(saved) = saved else { return Ok(None) };
+    let histogram = saved.restored().ok_or(Contradiction::Counts)?;
+    let [published, total] = histogram.counts();
+    let is_possible = total > 0 && published <= counted[0] && total <= counted[1];
+    is_possible.then(|| Some(Box::new(histogram))).ok_or(Contradiction::Counts)
 }

@@ -5,11 +5,12 @@
 //! a rule by category stays right. Beyond `max_categories` the category becomes `other` as well. What folds is
 //! not remembered, so that memory stays bounded by the caps whatever the API answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::Rules;
 use super::kind::{Kind, MAX_OTHER_STATUSES, Numbers};
+use super::observations::Durations;
 use super::saved::{Contradiction, SavedKind};
 use super::snapshot::KindSample;
 use super::window::{EndedCounts, Granule, Window};
@@ -20,7 +21,7 @@ use crate::time::Timestamp;
 const MOST_SLACK: i64 = 3_600;
 
 /// Where in [`Kinds`] a task is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Cell {
     kind: u32,
     status: u32,
@@ -143,8 +144,15 @@ impl Kinds {
         self.all[cell.kind as usize].created.increment();
     }
 
-    pub(super) fn count_ended(&mut self, cell: Cell) {
-        self.numbers(cell).ended_total.get_or_insert_default().increment();
+    /// Counts a task as ended, with how long it took if it ever ran.
+    pub(super) fn count_ended(&mut self, cell: Cell, durations: Option<Durations>) {
+        self.all[cell.kind as usize].count_ended(cell.status as usize, durations);
+    }
+
+    /// Notes that a task ended for good.
+    pub(super) fn note_end(&mut self, cell: Cell, ended: Timestamp) {
+        let last_ended = &mut self.numbers(cell).last_ended;
+        *last_ended = (*last_ended).max(Some(ended));
     }
 
     pub(super) fn add_open(&mut self, cell: Cell) {
@@ -183,7 +191,7 @@ impl Kinds {
         Self { window: Window::new(window), all, slack: 0, ..self.clone() }
     }
 
-    /// Takes over the gauges and the window of other kinds, and gives where their cells are here. None if the caps put
+    /// Takes over the gauges and the window of other kinds (of the last ends, those that are later), and gives where their cells are here. None if the caps put
     /// a kind into another place there.
     pub(super) fn take_gauges(&mut self, other: &Self) -> Option<Cells> {
         if !other.has_room() && self.all.iter().any(|kind| !other.has(kind)) {
@@ -204,6 +212,7 @@ impl Kinds {
                 }
                 let ours = self.numbers(cell);
                 (ours.open, ours.ended) = (theirs.open, theirs.ended.clone());
+                ours.last_ended = ours.last_ended.max(theirs.last_ended);
                 row.push(cell);
             }
             cells.push(row);
@@ -240,20 +249,20 @@ impl Kinds {
         }
     }
 
-    /// Moves the counters whose hold is over to their totals.
+    /// Moves the counters and histograms whose hold is over to their totals.
     pub(super) fn publish(&mut self, hold: Duration, now: Timestamp) {
-        for kind in &mut self.all {
-            kind.created.publish(hold, now);
-            for counter in kind.statuses.iter_mut().filter_map(|numbers| numbers.ended_total.as_mut()) {
-                counter.publish(hold, now);
-            }
-        }
+        self.all.iter_mut().for_each(|kind| kind.publish(hold, now));
     }
 
-    /// What is published, sorted by category and type, and within them by status.
-    pub(super) fn samples(&self) -> Vec<KindSample> {
+    /// What is published, sorted by category and type, and within them by status; with the creation of the oldest open
+    /// task of each cell.
+    pub(super) fn samples(&self, oldest: &HashMap<Cell, Timestamp>) -> Vec<KindSample> {
         let in_order = self.places.values().flat_map(BTreeMap::values);
-        in_order.map(|&place| self.all[place as usize].sample()).collect()
+        let sample = |&kind: &u32| {
+            let oldest = |status| oldest.get(&Cell { kind, status: index(status) }).copied();
+            self.all[kind as usize].sample(oldest)
+        };
+        in_order.map(sample).collect()
     }
 
     fn place(&mut self, category: &Label, task_type: &Label) -> u32 {
@@ -337,7 +346,7 @@ mod tests {
         assert_eq!(place(&mut kinds, "backup", "c"), pair("backup", "other"));
         assert_eq!(place(&mut kinds, "restore", "d"), pair("restore", "other"));
         assert_eq!(place(&mut kinds, "backup", "a"), pair("backup", "a"), "a place is fixed");
-        assert_eq!(kinds.samples().len(), 4);
+        assert_eq!(kinds.samples(&HashMap::new()).len(), 4);
     }
 
     #[test]
@@ -354,7 +363,7 @@ mod tests {
         for n in 0..1000 {
             place(&mut kinds, &format!("category {n}"), &format!("type {n}"));
         }
-        assert_eq!(kinds.samples().len(), 5 + 1);
+        assert_eq!(kinds.samples(&HashMap::new()).len(), 5 + 1);
         for n in 0..1000 {
             let status = Status::from_word(&format!("status {n}"));
             kinds.cell(&Label::new("category 0"), &Label::new("type 0"), &status);
@@ -373,8 +382,11 @@ mod tests {
                     status: Status::from_word(&format!("status {n}")),
                     ended: BTreeMap::new(),
                     ended_total: None,
+                    last_ended: None,
+                    run: None,
                 })
                 .collect(),
+            queue: None,
         };
         let restored = |kinds| {
             Kinds::restored(kinds, Duration::from_mins(1), 0, &caps(3, 5)).map(|kinds| kinds.saved().len())

@@ -55,6 +55,10 @@ pub(super) enum State {
         granule: Granule,
         /// Whether it goes into the counters once it is final.
         counts: bool,
+        /// When it started, if it did.
+        started: Option<Timestamp>,
+        /// When it ended.
+        ended: Timestamp,
     },
     /// Ended for good.
     Ended {

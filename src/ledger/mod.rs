@@ -33,9 +33,11 @@ mod audit;
 mod counter;
 mod creations;
 mod heal;
+mod held;
 mod kind;
 mod kinds;
 mod known;
+mod observations;
 mod saved;
 mod snapshot;
 mod window;
@@ -52,10 +54,12 @@ use apply::Phase;
 use audit::{Audit, Heals};
 use creations::Creations;
 use heal::{Mark, Pinned};
-use kinds::Kinds;
+use kinds::{Cell, Kinds};
 use known::{Known, Missing, State};
+use observations::Durations;
 
 pub use creations::Counted;
+pub use observations::Observations;
 pub use saved::{Contradiction, SavedLedger};
 pub use snapshot::{KindSample, Snapshot, StatusSample};
 
@@ -291,10 +295,14 @@ impl Ledger {
                         self.vanished = counter::add(self.vanished, 1);
                     }
                 }
-                State::Provisional { since, counts, granule } if known::is_settled(since, at) => {
+                State::Provisional { since, counts, granule, started, ended }
+                    if known::is_settled(since, at) =>
+                {
                     known.state = State::Ended { seen: at };
+                    self.kinds.note_end(known.cell, ended);
                     if counts {
-                        self.kinds.count_ended(known.cell);
+                        let durations = Durations::of(known.created, started, ended);
+                        self.kinds.count_ended(known.cell, durations);
                     }
                     let mark = Mark { created: known.created, granule, has_no_end: false };
                     settled.push((id.clone(), known.cell, mark));
@@ -335,6 +343,16 @@ impl Ledger {
         self.remembered_from = listed_from;
     }
 
+    /// When the oldest open task of each cell was created that has one.
+    fn oldest_open(&self) -> HashMap<Cell, Timestamp> {
+        let mut oldest = HashMap::new();
+        for known in self.tasks.values().filter(|known| matches!(known.state, State::Open { .. })) {
+            let created: &mut Timestamp = oldest.entry(known.cell).or_insert(known.created);
+            *created = known.created.min(*created);
+        }
+        oldest
+    }
+
     fn snapshot_at(&self, at: Timestamp) -> Snapshot {
         Snapshot {
             at,
@@ -344,7 +362,7 @@ impl Ledger {
             vanished_total: self.vanished,
             missed_total: self.missed,
             drift: self.drift(),
-            kinds: self.kinds.samples(),
+            kinds: self.kinds.samples(&self.oldest_open()),
         }
     }
 }

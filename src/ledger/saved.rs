@@ -14,6 +14,7 @@ use super::creations::Creations;
 use super::heal::{Mark, Pinned};
 use super::kinds::Kinds;
 use super::known::{Known, State};
+use super::observations::Histogram;
 use super::window::Granule;
 use super::{Ledger, PollTime, Rules};
 use crate::tasks::{Label, Status, TaskId};
@@ -49,6 +50,8 @@ pub(super) struct SavedKind {
     #[serde(rename = "type")]
     pub(super) task_type: Label,
     pub(super) created: Counter,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) queue: Option<Box<Histogram>>,
     pub(super) statuses: Vec<SavedStatus>,
 }
 
@@ -60,6 +63,10 @@ pub(super) struct SavedStatus {
     pub(super) ended: BTreeMap<Granule, u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ended_total: Option<Counter>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) last_ended: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) run: Option<Box<Histogram>>,
 }
 
 /// A remembered task.
@@ -88,7 +95,8 @@ pub enum Contradiction {
     /// A kind or status is there twice, or there are too many.
     #[error("its kinds are not distinct")]
     Kinds,
-    /// A counter is below what was published of it, or counts are absurd.
+    /// A counter or a histogram is below what was published of it, a histogram has more than its counter, or counts are
+    /// absurd.
     #[error("its counts are impossible")]
     Counts,
     /// A task is there twice, or is of a kind that is not there.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::observations::Observations;
 use crate::tasks::{Label, Status};
 use crate::time::Timestamp;
 
@@ -35,6 +36,8 @@ pub struct KindSample {
     pub task_type: Label,
     /// Tasks created since the baseline.
     pub created_total: u64,
+    /// From creation to start, of those that [`StatusSample::ended_total`] counts and that started; none before the first.
+    pub queue_durations: Option<Box<Observations>>,
     /// The numbers of every status, sorted by its word: the six known ones, and others once seen.
     pub statuses: Vec<StatusSample>,
 }
@@ -46,14 +49,20 @@ pub struct StatusSample {
     pub status: Status,
     /// Open tasks, or tasks that ended within the window.
     pub tasks: u64,
+    /// When the oldest open task was created; none if there is none.
+    pub oldest_open: Option<Timestamp>,
     /// Tasks that ended with this status since the baseline; none for the status of open tasks.
     pub ended_total: Option<u64>,
+    /// When the newest task ended of all that ever ended with this status; none before the first.
+    pub last_ended: Option<Timestamp>,
+    /// From start to end, of those that `ended_total` counts and that started; none before the first.
+    pub run_durations: Option<Box<Observations>>,
 }
 
 // === impl Snapshot ===
 
 impl Snapshot {
-    /// The same gauges with the counters of an earlier snapshot; what that does not have is 0.
+    /// The same gauges with the counters and histograms of an earlier snapshot; what that does not have is 0.
     #[must_use]
     pub fn with_counters_of(mut self, earlier: Option<&Self>) -> Self {
         self.vanished_total = earlier.map_or(0, |earlier| earlier.vanished_total);
@@ -61,9 +70,12 @@ impl Snapshot {
         for kind in &mut self.kinds {
             let before = earlier.and_then(|earlier| earlier.kind(&kind.category, &kind.task_type));
             kind.created_total = before.map_or(0, |before| before.created_total);
+            stop(&mut kind.queue_durations, before.and_then(|before| before.queue_durations.as_deref()));
             for sample in &mut kind.statuses {
-                let before = before.and_then(|before| before.ended_total(&sample.status));
-                sample.ended_total = sample.ended_total.map(|_| before.unwrap_or(0));
+                let before = before.and_then(|before| before.status(&sample.status));
+                let total = before.and_then(|before| before.ended_total);
+                sample.ended_total = sample.ended_total.map(|_| total.unwrap_or(0));
+                stop(&mut sample.run_durations, before.and_then(|before| before.run_durations.as_deref()));
             }
         }
         self
@@ -77,7 +89,14 @@ impl Snapshot {
 }
 
 impl KindSample {
-    fn ended_total(&self, status: &Status) -> Option<u64> {
-        self.statuses.iter().find(|sample| sample.status == *status)?.ended_total
+    fn status(&self, status: &Status) -> Option<&StatusSample> {
+        self.statuses.iter().find(|sample| sample.status == *status)
+    }
+}
+
+/// Puts a histogram back to where it was.
+fn stop(histogram: &mut Option<Box<Observations>>, before: Option<&Observations>) {
+    if histogram.is_some() {
+        *histogram = Some(Box::new(before.cloned().unwrap_or_default()));
     }
 }

@@ -7,27 +7,18 @@ use std::fmt::{self, Write};
 
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Memory;
+use super::migrations::{VERSION, migrate};
 use crate::ledger::SavedLedger;
 use crate::time::Timestamp;
-
-/// The version of the format that is written. A change of what a field means, or a new field that must be there,
-/// makes a new one, and a step in [`MIGRATIONS`].
-const VERSION: u64 = 2;
-
-/// How a document of each older version becomes one of the next, from version 1 on.
-const MIGRATIONS: [fn(&mut Value); 1] = [to_version_2];
 
 /// What stands before the digest.
 const HEAD: &[u8] = b"{\"sha256\":\"";
 
 /// What stands after it.
 const NECK: &[u8] = b"\",\n";
-
-/// The default lookback, in seconds.
-const WEEK: u64 = 7 * 24 * 3600;
 
 /// The length of the digest, in hexadecimal digits.
 const DIGITS: usize = 64;
@@ -105,43 +96,11 @@ fn migrated(text: &[u8]) -> Result<Document, Fault> {
     let damaged = |error: serde_json::Error| Fault::Damaged(error.to_string());
     let mut value: Value = serde_json::from_slice(text).map_err(damaged)?;
     match value.get("version").and_then(Value::as_u64) {
-        Some(version @ 1..=VERSION) => {
-            let steps = (1..VERSION).zip(MIGRATIONS).filter(|(from, _)| *from >= version);
-            steps.for_each(|(_, migrate)| migrate(&mut value));
-        }
+        Some(version @ 1..=VERSION) => migrate(&mut value, version),
         Some(newer) if newer > VERSION => return Err(Fault::Newer(newer)),
         _ => return Err(Fault::Damaged("it has no version".to_owned())),
     }
     serde_json::from_value(value).map_err(damaged)
-}
-
-/// Version 1 had no audit: what was created before it is in no audited range, and no task is pinned. Of a hold it knew when
-/// it began, which counts time in which nobody could see the counter: such a hold begins anew.
-fn to_version_2(document: &mut Value) {
-    // What is no ledger stays as it is, for whoever reads it to refuse.
-    let Some(ledger @ Value::Object(_)) = document.get_mut("ledger") else { return };
-    let latest = match &ledger["polled"]["last_answer"] {
-        Value::Null => ledger["baseline"].clone(),
-        polled => polled.clone(),
-    };
-    let counted_to = ledger["remembered_from"].clone();
-    ledger["creations"] = json!({ "counted_to": counted_to, "newest": latest, "segments": [] });
-    ledger["lookback"] = json!({ "secs": WEEK, "nanos": 0 });
-    ledger["pinned"] = json!([]);
-    ledger["missed_total"] = json!(0);
-    let kinds = ledger.get_mut("kinds").and_then(Value::as_array_mut).into_iter().flatten();
-    for kind in kinds {
-        begin_hold(kind.get_mut("created"));
-        let statuses = kind.get_mut("statuses").and_then(Value::as_array_mut).into_iter().flatten();
-        statuses.for_each(|status| begin_hold(status.get_mut("ended_total")));
-    }
-}
-
-/// Begins the hold of a counter anew, if one is under way.
-fn begin_hold(counter: Option<&mut Value>) {
-    if let Some(hold @ Value::Object(_)) = counter.and_then(|counter| counter.get_mut("hold")) {
-        *hold = json!("new");
-    }
 }
 
 /// Sees that the first line has the digest of what follows it.

@@ -10,7 +10,7 @@ use fastrand::Rng;
 
 use super::document::sealed;
 use super::{Fault, Identity, Memory, decode, encode};
-use crate::ledger::{Ledger, PollTime, Rules, Snapshot};
+use crate::ledger::{Ledger, Observations, PollTime, Rules, Snapshot};
 use crate::tasks::{Label, Status, Task, TaskId};
 use crate::time::{Timestamp, earlier, later};
 
@@ -218,7 +218,7 @@ fn few_ids() -> impl Iterator<Item = TaskId> {
     (1..=FEW).filter_map(|id| TaskId::new(&id.to_string()))
 }
 
-/// Checks that no counter fell, and that no series is gone.
+/// Checks that no counter, no histogram and no last end fell, and that no series is gone.
 fn check_rising(before: &Snapshot, after: &Snapshot) {
     assert!(after.vanished_total >= before.vanished_total, "vanished fell");
     assert!(after.missed_total >= before.missed_total, "missed fell");
@@ -227,12 +227,34 @@ fn check_rising(before: &Snapshot, after: &Snapshot) {
             after.kinds.iter().find(|now| now.category == kind.category && now.task_type == kind.task_type);
         let now = now.expect("a kind must stay");
         assert!(now.created_total >= kind.created_total, "created fell");
+        check_observed(kind.queue_durations.as_deref(), now.queue_durations.as_deref());
+        let ended = now.statuses.iter().filter_map(|status| status.ended_total).sum();
+        assert!(observed(now.queue_durations.as_deref()) <= ended, "more waited than ended");
         for status in &kind.statuses {
             let now = now.statuses.iter().find(|now| now.status == status.status);
             let now = now.expect("a status must stay");
             assert!(now.ended_total >= status.ended_total, "ended fell");
+            assert!(now.last_ended >= status.last_ended, "the last end went back");
+            check_observed(status.run_durations.as_deref(), now.run_durations.as_deref());
+            assert!(
+                observed(now.run_durations.as_deref()) <= now.ended_total.unwrap_or(0),
+                "more ran than ended"
+            );
         }
     }
+}
+
+fn observed(durations: Option<&Observations>) -> u64 {
+    durations.map_or(0, Observations::count)
+}
+
+/// Checks that no sample of a histogram fell.
+fn check_observed(before: Option<&Observations>, after: Option<&Observations>) {
+    let Some(before) = before else { return };
+    let after = after.expect("a histogram must stay");
+    assert!(after.count() >= before.count() && after.sum() >= before.sum(), "a histogram fell");
+    let mut buckets = before.cumulative().zip(after.cumulative());
+    assert!(buckets.all(|((_, before), (_, after))| before <= after), "a bucket fell");
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod document;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod migrations;
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::ledger::{Ledger, PollTime, Rules};
+use crate::ledger::{Ledger, PollTime, Rules, Snapshot};
 use crate::tasks::{Label, Status, Task, TaskId};
 
 /// The latest instant that the ledgers here know of, in seconds since the Unix epoch.
@@ -117,7 +117,7 @@ fn what_is_written_is_read_back() {
 fn a_state_file_is_json_that_a_person_can_check() {
     let text = text();
     let json: serde_json::Value = serde_json::from_slice(&text).expect("it must be JSON");
-    assert_eq!(json["version"], 2);
+    assert_eq!(json["version"], 3);
     let folder = tempfile::tempdir().expect("a folder must be had");
     let file = folder.path().join("prod.json");
     fs::write(&file, &text).expect("the file must be written");
@@ -150,31 +150,66 @@ fn no_torn_file_is_believed() {
 
 #[test]
 fn a_newer_version_and_another_account_are_told_apart() {
-    let newer = with_body(|body| body.replacen("\"version\":2,", "\"version\":3,\"more\":0,", 1));
-    assert_eq!(decode(&newer, &identity()), Err(Fault::Newer(3)));
+    let newer = with_body(|body| body.replacen("\"version\":3,", "\"version\":4,\"more\":0,", 1));
+    assert_eq!(decode(&newer, &identity()), Err(Fault::Newer(4)));
     let unit = Identity { organizational_unit: Some("u".to_owned()), ..identity() };
     assert!(matches!(decode(&text(), &unit), Err(Fault::Foreign(_))));
     let api = Identity { base_url: "https://another.example/".to_owned(), ..identity() };
     assert!(matches!(decode(&text(), &api), Err(Fault::Foreign(_))));
 }
 
-#[test]
-fn a_file_of_the_first_version_is_read() {
-    let (memory, written) = decode(include_bytes!("version-1.json"), &identity()).expect("it must be read");
-    assert_eq!(written, second(0));
-    let restored = Ledger::restored(memory.ledger, rules()).expect("it must be restored");
-    let expected = ledger().snapshot().expect("a poll must have been committed");
-    let snapshot = restored.snapshot().expect("a poll must have been committed");
-    assert_eq!(snapshot, expected);
-    assert_eq!(restored.drift(), None);
-    assert!(!restored.needs_heal());
+/// What is published of a file of an older version with [`ledger`] in it: it knows ends by their granule alone, of which
+/// the beginning stands for them, and no durations.
+fn published_of_older() -> Snapshot {
+    let mut snapshot = ledger().snapshot().expect("a poll must have been committed");
+    for kind in &mut snapshot.kinds {
+        kind.queue_durations = None;
+        for sample in &mut kind.statuses {
+            sample.run_durations = None;
+            sample.last_ended = sample.last_ended.map(|_| second(-60));
+        }
+    }
+    snapshot
 }
 
 #[test]
-fn a_file_of_the_first_version_without_a_ledger_is_damaged() {
+fn files_of_older_versions_are_read() {
+    let files = [&include_bytes!("version-1.json")[..], include_bytes!("version-2.json")];
+    for (version, text) in (1..).zip(files) {
+        let (memory, written) = decode(text, &identity()).expect("it must be read");
+        assert_eq!(written, second(0), "version {version}");
+        let restored = Ledger::restored(memory.ledger, rules()).expect("it must be restored");
+        assert_eq!(restored.snapshot(), Some(published_of_older()), "version {version}");
+        assert_eq!(restored.drift(), None);
+        assert!(!restored.needs_heal());
+    }
+}
+
+#[test]
+fn what_may_not_be_final_goes_on_after_a_file_of_the_second_version() {
+    let (memory, _) = decode(include_bytes!("version-2.json"), &identity()).expect("it must be read");
+    let mut ledger = Ledger::restored(memory.ledger, rules()).expect("it must be restored");
+    let mut poll = |at: i64, rows: &[Task]| {
+        let time = PollTime { first_answer: second(at), last_answer: second(at), latest: second(at) };
+        let snapshot = ledger.commit(rows.to_vec(), time);
+        let paused = snapshot.kinds[0].statuses.iter().find(|it| it.status == Status::from_word("paused"));
+        let paused = paused.expect("its status must stay");
+        (paused.last_ended, paused.run_durations.as_ref().map(|durations| durations.sum()))
+    };
+    let (paused, took) = (task(9, "paused"), Duration::from_secs(40));
+    assert_eq!(poll(120, std::slice::from_ref(&paused)), (None, None));
+    assert_eq!(poll(3_660, std::slice::from_ref(&paused)), (Some(second(-10)), Some(Duration::ZERO)));
+    assert_eq!(poll(3_780, &[]), (Some(second(-10)), Some(took)));
+}
+
+#[test]
+fn files_of_older_versions_without_a_ledger_are_damaged() {
     for ledger in ["5", "[]", "null", "\"\""] {
-        let text = document::sealed(format!("\"version\":1,\"ledger\":{ledger}}}\n").as_bytes());
-        assert!(matches!(decode(&text, &identity()), Err(Fault::Damaged(_))), "{ledger}");
+        for version in 1..3 {
+            let text = format!("\"version\":{version},\"ledger\":{ledger}}}\n");
+            let text = document::sealed(text.as_bytes());
+            assert!(matches!(decode(&text, &identity()), Err(Fault::Damaged(_))), "{ledger}");
+        }
     }
 }
 
@@ -183,6 +218,10 @@ fn what_contradicts_itself_is_not_believed() {
     for (part, other) in [
         ("\"published\":0", "\"published\":90"),
         ("\"total\":1", "\"total\":18446744073709551615"),
+        ("\"sum\":{\"secs\":40,", "\"sum\":{\"secs\":400,"),
+        ("\"counts\":[0,2,0", "\"counts\":[0,2,1"),
+        ("\"counts\":[0,1,0", "\"counts\":[0,2,0"),
+        ("\"run\":{\"total\":{\"counts\":[0,1", "\"run\":{\"total\":{\"counts\":[0,0"),
         ("\"kind\":0", "\"kind\":1"),
         ("\"status\":\"queued\",\"created\"", "\"status\":\"unheard\",\"created\""),
         ("\"id\":\"3\"", "\"id\":\"4\""),

@@ -6,14 +6,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use clumio_exporter::simulator::{Options, Outcome, Task};
-use clumio_exporter::time::earlier;
+use clumio_exporter::time::{Timestamp, earlier, later};
 use flate2::bufread::GzDecoder;
 use serde_json::Value;
 
 use crate::harness::{ACCOUNT, Api, Exporter, FAST};
 
 /// Families whose values are of the machine or the moment.
-const VOLATILE: [&str; 9] = [
+const VOLATILE: [&str; 11] = [
     "clumio_exporter_api_request_duration_seconds",
     "clumio_exporter_api_requests_total",
     "clumio_exporter_build_info",
@@ -23,10 +23,12 @@ const VOLATILE: [&str; 9] = [
     "clumio_exporter_polls_total",
     "clumio_exporter_tasks_read_total",
     "clumio_exporter_watermark_timestamp_seconds",
+    "clumio_last_ended_task_timestamp_seconds",
+    "clumio_oldest_open_task_timestamp_seconds",
 ];
 
-/// A few tasks of two kinds, in every state.
-async fn small_world() -> Api {
+/// A few tasks of two kinds, in every state; and when it began.
+async fn small_world() -> (Api, Timestamp) {
     let api = Api::start(Options::scripted()).await;
     let now = api.simulator.now();
     let ago = |minutes: u64| earlier(now, Duration::from_mins(minutes));
@@ -42,7 +44,7 @@ async fn small_world() -> Api {
     ] {
         api.simulator.add(task);
     }
-    api
+    (api, now)
 }
 
 /// The page with a placeholder for every value that no test can know.
@@ -86,9 +88,14 @@ fn promtool(page: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_page_is_as_written_down() {
-    let api = small_world().await;
+    let (api, began) = small_world().await;
     let exporter = Exporter::following(&api, FAST).await;
-    let page = exporter.polls(ACCOUNT, 2).await;
+    exporter.polls(ACCOUNT, 2).await;
+    let created = earlier(began, Duration::from_hours(1));
+    let after = |minutes: u64| later(created, Duration::from_mins(minutes));
+    api.simulator.add(Task::new(4, created).started(after(1)).ended(after(30), Outcome::Completed));
+    let series = r#"clumio_task_queue_duration_seconds_count{account="prod",category="backup",type="aws_ebs_volume_incremental_backup"}"#;
+    let page = exporter.until("its end is counted", |page| page.get(series) == Some(1.0)).await;
     insta::assert_snapshot!(steady(&page.text));
     assert_eq!(promtool(&page.text), "");
     exporter.stop().await;
@@ -96,7 +103,7 @@ async fn the_whole_page_is_as_written_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn labels_are_sorted_and_promtool_is_content_before_the_first_poll_too() {
-    let mut api = small_world().await;
+    let (mut api, _) = small_world().await;
     api.down().await;
     let exporter = Exporter::following(&api, FAST).await;
     let page = exporter.scrape().await;
@@ -157,7 +164,7 @@ async fn kinds_beyond_the_caps_fold_into_other() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_has_its_type_compresses_to_one_member_and_answers_head() {
-    let mut api = small_world().await;
+    let (mut api, _) = small_world().await;
     let exporter = Exporter::following(&api, FAST).await;
     exporter.polls(ACCOUNT, 1).await;
     api.down().await;

@@ -3,6 +3,7 @@
 //! Each module is one promise of the exporter; the harness starts processes and reads pages, and the truth is what
 //! the numbers must be.
 
+mod alerts;
 mod audit;
 mod certificates;
 mod commands;
@@ -14,9 +15,13 @@ mod lifecycle;
 mod outage;
 mod page;
 mod process;
+mod recorded_alerts;
+mod recording;
 mod reload;
 mod reload_state;
 mod service;
+mod single_failures;
+mod stack;
 mod state;
 mod tokens;
 mod truth;

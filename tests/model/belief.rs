@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use clumio_exporter::ledger::Snapshot;
 use clumio_exporter::tasks::Label;
 
+use crate::durations::Part;
 use crate::schedule::Setup;
 use crate::truth::{Family, Series, Trace, View, group_of, word};
 use crate::world::MINUTE;
@@ -147,7 +148,15 @@ fn counters(snapshot: &Snapshot, folds: bool) -> impl Iterator<Item = (Raw, Seri
             let series = (Family::Ended, group, word(status.as_str()));
             (raw(Family::Ended, status), series)
         });
-        let created = raw(Family::Created, Label::new(""));
-        [(created, (Family::Created, group, ""))].into_iter().chain(ended)
+        let histograms =
+            kind.statuses.iter().filter(|sample| sample.run_durations.is_some()).map(move |sample| {
+                let (family, status) = (Family::Run(Part::Count), Label::from(sample.status.clone()));
+                let series = (family, group, word(status.as_str()));
+                (raw(family, status), series)
+            });
+        let queue = kind.queue_durations.as_ref().map(|_| Family::Queue(Part::Count));
+        let of_kind = [Some(Family::Created), queue].into_iter().flatten();
+        let of_kind = of_kind.map(move |family| (raw(family, Label::new("")), (family, group, "")));
+        of_kind.chain(ended).chain(histograms)
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use clumio_exporter::ledger::{Observations, Snapshot};
 use proptest::prelude::*;
 
 use crate::belief::Freedom;
@@ -30,7 +31,8 @@ pub fn check_counters(
     for (series, bounds) in bounds.iter().filter(|((family, ..), _)| *family != Family::Tasks) {
         let number = now.get(series).copied().unwrap_or_default();
         let stood = before.get(series).copied().unwrap_or_default();
-        let freedom = freedoms.get(series).copied().unwrap_or(Freedom::Free);
+        let (family, group, status) = *series;
+        let freedom = freedoms.get(&(family.held_with(), group, status)).copied().unwrap_or(Freedom::Free);
         let bounds = match freedom {
             Freedom::Stands => Bounds { least: stood, most: stood },
             Freedom::May => Bounds { least: stood, ..*bounds },
@@ -49,6 +51,25 @@ pub fn check_counters(
         let after = now.get(series);
         prop_assert!(after.is_some(), "{:?} is gone", series);
         prop_assert!(series.0 == Family::Tasks || after >= Some(number), "{:?} fell from {}", series, number);
+    }
+    Ok(())
+}
+
+/// No histogram has more than the counter of the same tasks.
+pub fn check_durations(snapshot: &Snapshot) -> Result<(), TestCaseError> {
+    let count = |histogram: Option<&Observations>| histogram.map_or(0, Observations::count);
+    for kind in &snapshot.kinds {
+        let mut ended = 0;
+        for sample in &kind.statuses {
+            let total = sample.ended_total.unwrap_or(0);
+            prop_assert!(
+                count(sample.run_durations.as_deref()) <= total,
+                "more ran than ended: {:?}",
+                sample
+            );
+            ended += total;
+        }
+        prop_assert!(count(kind.queue_durations.as_deref()) <= ended, "more waited than ended: {:?}", kind);
     }
     Ok(())
 }

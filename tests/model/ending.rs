@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use crate::belief::Freedom;
 use crate::checks::check_gauges;
+use crate::instants::check_instants;
 use crate::run::{Run, window_of};
 use crate::truth::{Sight, View, published};
 use crate::world::{SECOND, Trouble};
@@ -21,9 +22,9 @@ impl Run {
         open.max(new) <= self.api.behaviour.max_limit.min(self.config.page_size) as usize
     }
 
-    /// Whether the exporter may still take an old time for the right one.
+    /// Whether the exporter still takes an old time for the right one.
     pub fn is_behind(&self) -> bool {
-        self.behind > 0
+        self.was_behind
     }
 
     /// Checks that a longer window has been filled, and that every counter is free to move.
@@ -48,6 +49,7 @@ impl Run {
         let created = served.kinds.iter().map(|kind| kind.created_total).sum::<u64>();
         served.drift.unwrap_or(0) == 0
             && check_gauges(&view.bounds(), &published(served, false)).is_ok()
+            && check_instants(&view, None, served).is_ok()
             // A heal for a longer window takes in what is late before an audit has counted it.
             && (self.setup.reloads || created + served.missed_total >= view.certainly_created())
     }

@@ -6,8 +6,10 @@
 mod api;
 mod belief;
 mod checks;
+mod durations;
 mod ending;
 mod flaw;
+mod instants;
 mod notices;
 mod run;
 mod schedule;

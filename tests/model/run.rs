@@ -11,12 +11,13 @@ use proptest::prelude::*;
 
 use crate::api::ModelApi;
 use crate::belief::Belief;
-use crate::checks::{check_counters, check_gauges, check_stopped};
+use crate::checks::{check_counters, check_durations, check_gauges, check_stopped};
 use crate::flaw::Flaw;
+use crate::instants::check_instants;
 use crate::schedule::{Change, Config, Schedule, Setup};
 use crate::truth::{Instants, Trace, View, published};
 use crate::vault::{Crash, Vault};
-use crate::world::{DAY_ZERO, MISSING_FOR, SECOND, Trouble};
+use crate::world::{DAY_ZERO, MINUTE, MISSING_FOR, SECOND, Trouble};
 
 /// What the poller and the test share.
 pub struct Shared<T>(Arc<T>);
@@ -37,6 +38,8 @@ pub struct Run {
     polls_kept: u64,
     /// How far the exporter may think that the API's clock is behind.
     pub behind: i64,
+    /// Whether the last poll shows that it does.
+    pub was_behind: bool,
     /// What a scrape sees.
     pub served: Option<Snapshot>,
     /// What happened so far, for the message of a failure.
@@ -109,6 +112,7 @@ impl Run {
             kept: belief,
             polls_kept: 0,
             behind: 0,
+            was_behind: false,
             served: None,
             log: Vec::new(),
         }
@@ -231,6 +235,8 @@ impl Run {
         let now = published(snapshot, self.setup.folds());
         let before = self.served.as_ref().map(|it| published(it, self.setup.folds())).unwrap_or_default();
         check_gauges(&bounds, &now)?;
+        check_instants(&view, self.served.as_ref(), snapshot)?;
+        check_durations(snapshot)?;
         if is_kept {
             let freedoms = self.live.holds.freedoms(snapshot, &self.setup, snapshot.at.as_millisecond());
             check_counters(&bounds, &freedoms, &before, &now)?;
@@ -266,9 +272,11 @@ impl Run {
         if let Some(before) = &self.live.snapshot {
             prop_assert_eq!(before.baseline, snapshot.baseline, "the baseline moved");
         }
-        if at >= start - SECOND {
-            self.behind = 0;
-        }
+        self.was_behind = at < start - SECOND;
+        // The first answer came before the end, so the exporter is no further behind than that. A step that it does not
+        // believe at once is longer than a minute.
+        let most = end - at;
+        self.behind = if most <= MINUTE { 0 } else { self.behind.min(most) };
         Ok(())
     }
 

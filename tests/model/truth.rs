@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use clumio_exporter::ledger::{KindSample, Snapshot};
 
+use crate::durations::{self, Part};
 use crate::world::{ENDED, KINDS, Life, SECOND, World};
 
 /// The families whose numbers are checked.
@@ -18,6 +19,8 @@ pub enum Family {
     Tasks,
     Created,
     Ended,
+    Run(Part),
+    Queue(Part),
 }
 
 /// A number: its family, its group of kinds, and its status.
@@ -90,6 +93,19 @@ pub struct Bounds {
 /// The words of statuses.
 const WORDS: [&str; 6] = ["aborted", "aborting", "completed", "failed", "in_progress", "queued"];
 
+// === impl Family ===
+
+impl Family {
+    /// The family of the sample with which it is held.
+    pub fn held_with(self) -> Self {
+        match self {
+            Self::Run(_) => Self::Run(Part::Count),
+            Self::Queue(_) => Self::Queue(Part::Count),
+            Self::Tasks | Self::Created | Self::Ended => self,
+        }
+    }
+}
+
 // === impl View ===
 
 impl View<'_> {
@@ -104,8 +120,9 @@ impl View<'_> {
                 number.add(Bounds { least: u64::from(certain == Some(status)), most: 1 });
             }
             numbers.entry((Family::Created, group, "")).or_default().add(self.created(life, *trace));
-            let ended = numbers.entry((Family::Ended, group, ENDED[life.outcome])).or_default();
-            ended.add(self.ended(life, *trace));
+            let ended = self.ended(life, *trace);
+            numbers.entry((Family::Ended, group, ENDED[life.outcome])).or_default().add(ended);
+            durations::add(&mut numbers, group, life, ended);
         }
         numbers
     }
@@ -124,14 +141,13 @@ impl View<'_> {
     }
 
     /// The status under which the task is published for certain, and those under which it may be.
-    fn tasks(&self, life: &Life, trace: Trace) -> (Option<&'static str>, [Option<&'static str>; 3]) {
+    pub fn tasks(&self, life: &Life, trace: Trace) -> (Option<&'static str>, [Option<&'static str>; 3]) {
         let (start, end) = self.instants.poll;
         let is_whole = life.is_shown_throughout((start, end));
         let at_poll = || self.statuses(life, trace, start.max(life.listed()));
         if self.is_late(life) {
             let (certain, possible) = at_poll();
-            let is_found = self.is_healed && is_whole && self.is_audited(life);
-            return (certain.filter(|_| is_found), possible);
+            return (certain.filter(|_| self.is_found(life)), possible);
         }
         let is_gone = life.gone().is_some_and(|(from, _)| from <= end);
         let is_back = is_whole && trace.sight == Sight::Open && self.is_remembered(life);
@@ -188,6 +204,17 @@ impl View<'_> {
 
     pub fn is_late(&self, life: &Life) -> bool {
         life.listed_after > self.lateness
+    }
+
+    /// Whether a heal has found the task, which was listed too late.
+    fn is_found(&self, life: &Life) -> bool {
+        let is_whole = life.is_shown_throughout(self.instants.poll);
+        self.is_healed && self.is_late(life) && is_whole && self.is_audited(life)
+    }
+
+    /// Whether a heal has found the task ended.
+    pub fn is_found_ended(&self, life: &Life) -> bool {
+        life.ended().is_some_and(|ended| ended <= self.instants.poll.0) && self.is_found(life)
     }
 
     fn is_remembered(&self, life: &Life) -> bool {
@@ -279,12 +306,16 @@ pub fn published(snapshot: &Snapshot, folds: bool) -> BTreeMap<Series, u64> {
     for sample in &snapshot.kinds {
         let group = group_of(sample, folds);
         *numbers.entry((Family::Created, group, "")).or_default() += sample.created_total;
+        let waited = sample.queue_durations.as_deref();
+        durations::add_published(&mut numbers, waited, |part| (Family::Queue(part), group, ""));
         for status in &sample.statuses {
             let word = word(status.status.as_str());
             *numbers.entry((Family::Tasks, group, word)).or_default() += status.tasks;
             if let Some(ended) = status.ended_total {
                 *numbers.entry((Family::Ended, group, word)).or_default() += ended;
             }
+            let ran = status.run_durations.as_deref();
+            durations::add_published(&mut numbers, ran, |part| (Family::Run(part), group, word));
         }
     }
     numbers
@@ -297,9 +328,14 @@ pub fn word(status: &str) -> &'static str {
 // === impl Bounds ===
 
 impl Bounds {
-    fn add(&mut self, other: Self) {
+    pub fn add(&mut self, other: Self) {
         self.least += other.least;
         self.most += other.most;
+    }
+
+    /// The same for what each task raises by so much.
+    pub fn times(self, by: u64) -> Self {
+        Self { least: self.least * by, most: self.most * by }
     }
 
     /// The same for what cannot be counted before `at`.
