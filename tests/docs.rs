@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -54,14 +54,47 @@ fn the_tables_of_metrics_are_the_page() {
 #[test]
 fn every_metric_in_the_documents_is_on_the_page() {
     let families = families(&page());
-    for document in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "config/clumio-exporter.toml"] {
-        for word in words(&read(document)).filter(|word| word.starts_with("clumio_")) {
+    let documents = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "config/clumio-exporter.toml"];
+    for document in documents.map(str::to_owned).into_iter().chain(deployed()) {
+        for word in words(&read(&document)).filter(|word| word.starts_with("clumio_")) {
             let family = ["_bucket", "_sum", "_count"].iter().find_map(|suffix| word.strip_suffix(suffix));
             let is_crate = word == "clumio_exporter";
             let is_known = families.contains_key(word) || family.is_some_and(|it| families.contains_key(it));
             assert!(is_known || is_crate, "{document}: {word}");
         }
     }
+}
+
+#[test]
+fn what_the_documents_say_is_recorded_is_recorded() {
+    let rules = read("deploy/prometheus/clumio-rules.yml") + &read("deploy/prometheus/clumio-expected.yml");
+    let recorded = rules.lines().filter_map(|line| line.split_once("- record: "));
+    let recorded: BTreeSet<_> = recorded.map(|(_, name)| name.trim()).collect();
+    for document in ["README.md", "CONTRIBUTING.md"].map(str::to_owned).into_iter().chain(deployed()) {
+        let text = read(&document);
+        let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
+        for name in names.map(|name| name.trim_end_matches(':')).filter(|name| name.starts_with("clumio:")) {
+            assert!(recorded.contains(name), "{document}: {name}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_has_every_alert_with_its_severity() {
+    let rules = read("deploy/prometheus/clumio-rules.yml");
+    let mut severities = BTreeMap::<_, Vec<_>>::new();
+    for alert in rules.split("- alert: ").skip(1) {
+        let name = alert.lines().next().unwrap_or_default();
+        let severity = alert.split("severity: ").nth(1).and_then(|rest| rest.lines().next());
+        severities.entry(name).or_default().push(severity.expect("an alert must have a severity"));
+    }
+    let readme = readme();
+    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `Clumio")?.split_once("` | "));
+    let rows = rows.filter_map(|(name, rest)| Some((format!("Clumio{name}"), rest.split_once(" | ")?.0)));
+    let documented: BTreeMap<_, _> = rows.collect();
+    let severities = severities.into_iter().map(|(name, list)| (name.to_owned(), list.join(", ")));
+    let documented = documented.into_iter().map(|(name, severity)| (name, severity.to_owned()));
+    assert_eq!(documented.collect::<BTreeMap<_, _>>(), severities.collect());
 }
 
 #[test]
@@ -129,16 +162,18 @@ fn every_key_in_the_readme_is_in_the_config() {
 
 #[test]
 fn the_links_of_the_documents_lead_somewhere() {
-    for document in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md"] {
+    for document in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "deploy/prometheus/RUNBOOK.md"] {
         let text = read(document);
+        let folder = Path::new(document).parent().expect("a document must be in a folder");
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
             if path.contains("://") {
                 continue;
             }
-            let path = if path.is_empty() { document } else { path };
-            assert!(root().join(path).exists(), "{document} links to {target}");
-            let is_heading = anchor.is_empty() || headings(&read(path)).any(|heading| heading == anchor);
+            let path = if path.is_empty() { PathBuf::from(document) } else { folder.join(path) };
+            assert!(root().join(&path).exists(), "{document} links to {target}");
+            let is_heading = anchor.is_empty()
+                || headings(&read(&path.display().to_string())).any(|heading| heading == anchor);
             assert!(is_heading, "{document} links to {target}");
         }
     }
@@ -149,10 +184,14 @@ fn prometheus_takes_the_snippets_of_the_readme() {
     let readme = readme();
     let snippets: Vec<_> =
         readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(snippets.len(), 2);
+    assert_eq!(snippets.len(), 3);
     for snippet in snippets {
         let what = if snippet.starts_with("groups:") { "rules" } else { "config" };
         let folder = tempfile::tempdir().expect("a folder must be made");
+        for rules in ["clumio-rules.yml", "clumio-expected.yml"] {
+            let text = read(&format!("deploy/prometheus/{rules}"));
+            fs::write(folder.path().join(rules), text).expect("the rules must be written");
+        }
         let file = folder.path().join("snippet.yml");
         fs::write(&file, snippet).expect("the snippet must be written");
         let output = Command::new("promtool").args(["check", what]).arg(file).output();
@@ -167,6 +206,25 @@ fn root() -> &'static Path {
 
 fn read(document: &str) -> String {
     fs::read_to_string(root().join(document)).expect("the document must be readable")
+}
+
+/// What is to be installed beside the exporter: every file of text below `deploy`.
+fn deployed() -> Vec<String> {
+    let mut folders = vec![root().join("deploy")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("the folder must be readable") {
+            let path = entry.expect("the folder must be readable").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let path = path.strip_prefix(root()).expect("it must be below the root");
+                files.push(path.display().to_string());
+            }
+        }
+    }
+    assert!(!files.is_empty(), "nothing is deployed");
+    files
 }
 
 fn readme() -> String {

@@ -9,8 +9,8 @@ as_root() {
     fi
 }
 
-# need PROGRAM PACKAGE: installs Debian's package of a program that is missing. That of Prometheus has a service as
-# well, which RUNLEVEL=1 keeps from being started.
+# need PROGRAM PACKAGE: installs Debian's package of a program that is missing. Those of Prometheus and Alertmanager
+# have a service as well, which RUNLEVEL=1 keeps from being started.
 need() {
     command -v "$1" >/dev/null && return
     local script="tests/${0##*/}"

@@ -4,9 +4,11 @@
 //! follows the tasks and not what a broken server pads them with.
 
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::row::{Row, Text};
 use crate::tasks::{Defect, Status, Task, TaskId};
@@ -21,8 +23,12 @@ pub(super) struct Answer {
     limit: Count,
     total_count: Count,
     #[serde(rename = "_embedded")]
-    embedded: Option<Embedded>,
+    embedded: Option<Object<Embedded>>,
 }
+
+/// What is an object of JSON and nothing else: serde takes a list for a struct, its values in the order of the fields.
+#[derive(Debug)]
+struct Object<T>(T);
 
 /// A number that the page cannot do without, or what stands in its place.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -60,13 +66,7 @@ pub(super) struct Rows {
 /// # Errors
 /// If it is not JSON, or not an object in which `_embedded.items` is a list or null.
 pub(super) fn read(body: &[u8]) -> Result<Answer, serde_json::Error> {
-    let answer = serde_json::from_slice(body)?;
-    // Serde takes a list for an object, its values in the order of the fields.
-    if body.trim_ascii_start().starts_with(b"{") {
-        Ok(answer)
-    } else {
-        Err(serde_json::Error::custom("it is not an object"))
-    }
+    serde_json::from_slice(body).map(|Object(answer)| answer)
 }
 
 // === impl Answer ===
@@ -104,7 +104,29 @@ impl Answer {
 
     /// Its rows: none where the API writes null for an empty list.
     pub(super) fn into_rows(self) -> Rows {
-        self.embedded.and_then(|embedded| embedded.items).unwrap_or_default()
+        self.embedded.and_then(|Object(embedded)| embedded.items).unwrap_or_default()
+    }
+}
+
+// === impl Object ===
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Fields(PhantomData))
     }
 }
 

@@ -68,6 +68,8 @@ struct Inner {
     requests: Mutex<Requests>,
     /// The number of the next request; it goes on when the requests are taken.
     arrivals: AtomicU64,
+    /// Where a test has stopped the clock.
+    stopped: Mutex<Option<Timestamp>>,
 }
 
 /// What is drawn for one request.
@@ -90,7 +92,15 @@ impl Simulator {
         let (world, luck) = (Mutex::new(world), Mutex::new(luck));
         let access = Mutex::new(Access::new(&options.token));
         let (requests, arrivals) = (Mutex::default(), AtomicU64::new(0));
-        let simulator = Self(Arc::new(Inner { options, world, access, luck, requests, arrivals }));
+        let simulator = Self(Arc::new(Inner {
+            options,
+            world,
+            access,
+            luck,
+            requests,
+            arrivals,
+            stopped: Mutex::default(),
+        }));
         let late = simulator.0.options.faults.probability(Fault::Late);
         simulator.world().set_lateness(late, simulator.0.options.late_by);
         drop(simulator.world_at(now));
@@ -138,10 +148,16 @@ impl Simulator {
         &self.0.options
     }
 
-    /// The simulator's clock: this machine's, with the offset.
+    /// The simulator's clock: this machine's, with the offset, unless it was set.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        clock(&self.0.options)
+        lock(&self.0.stopped).unwrap_or_else(|| clock(&self.0.options))
+    }
+
+    /// Stops the clock at `at`, until it is set again: for a test that plays hours in seconds. What was generated
+    /// up to the time before stays, also when that is later.
+    pub fn set_clock(&self, at: Timestamp) {
+        *lock(&self.0.stopped) = Some(at);
     }
 
     /// What is true at `at` of every task that is listed then, oldest creation first, whatever the view shows.

@@ -87,8 +87,10 @@ impl Api {
     /// The simulated API that `options` describe, with the token of the tests.
     pub async fn start(options: Options) -> Self {
         let simulator = Simulator::new(Options { token: TOKEN.to_owned(), ..options });
-        let mut api = Self { simulator, address: unreachable().await, serving: None };
-        api.up().await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port must be had");
+        let address = listener.local_addr().expect("it must have an address");
+        let mut api = Self { simulator, address, serving: None };
+        api.serve(listener);
         api
     }
 
@@ -104,9 +106,13 @@ impl Api {
         format!("http://{}", self.address)
     }
 
-    /// Listens at its address.
+    /// Listens at its address again.
     pub async fn up(&mut self) {
         let listener = TcpListener::bind(self.address).await.expect("the API's port must be free");
+        self.serve(listener);
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
         let stop = CancellationToken::new();
         let served = self.simulator.clone().serve(listener, stop.clone().cancelled_owned());
         let task = tokio::spawn(async { served.await.expect("the simulator must serve") });

@@ -3,6 +3,7 @@
 //! Each module is one promise of the exporter; the harness starts processes and reads pages, and the truth is what
 //! the numbers must be.
 
+mod alerts;
 mod audit;
 mod commands;
 mod cost;
@@ -13,8 +14,12 @@ mod lifecycle;
 mod outage;
 mod page;
 mod process;
+mod recorded_alerts;
+mod recording;
 mod reload;
 mod reload_state;
+mod single_failures;
+mod stack;
 mod state;
 mod tokens;
 mod truth;

@@ -22,9 +22,9 @@ impl Run {
         open.max(new) <= self.api.behaviour.max_limit.min(self.config.page_size) as usize
     }
 
-    /// Whether the exporter may still take an old time for the right one.
+    /// Whether the exporter still takes an old time for the right one.
     pub fn is_behind(&self) -> bool {
-        self.behind > 0
+        self.was_behind
     }
 
     /// Checks that a longer window has been filled, and that every counter is free to move.

@@ -17,7 +17,7 @@ use crate::instants::check_instants;
 use crate::schedule::{Change, Config, Schedule, Setup};
 use crate::truth::{Instants, Trace, View, published};
 use crate::vault::{Crash, Vault};
-use crate::world::{DAY_ZERO, MISSING_FOR, SECOND, Trouble};
+use crate::world::{DAY_ZERO, MINUTE, MISSING_FOR, SECOND, Trouble};
 
 /// What the poller and the test share.
 pub struct Shared<T>(Arc<T>);
@@ -38,6 +38,8 @@ pub struct Run {
     polls_kept: u64,
     /// How far the exporter may think that the API's clock is behind.
     pub behind: i64,
+    /// Whether the last poll shows that it does.
+    pub was_behind: bool,
     /// What a scrape sees.
     pub served: Option<Snapshot>,
     /// What happened so far, for the message of a failure.
@@ -110,6 +112,7 @@ impl Run {
             kept: belief,
             polls_kept: 0,
             behind: 0,
+            was_behind: false,
             served: None,
             log: Vec::new(),
         }
@@ -269,9 +272,11 @@ impl Run {
         if let Some(before) = &self.live.snapshot {
             prop_assert_eq!(before.baseline, snapshot.baseline, "the baseline moved");
         }
-        if at >= start - SECOND {
-            self.behind = 0;
-        }
+        self.was_behind = at < start - SECOND;
+        // The first answer came before the end, so the exporter is no further behind than that. A step that it does not
+        // believe at once is longer than a minute.
+        let most = end - at;
+        self.behind = if most <= MINUTE { 0 } else { self.behind.min(most) };
         Ok(())
     }
 

@@ -81,7 +81,7 @@ async fn what_does_not_pass_fails_at_once() {
         (with(json!({"limit": 1_u64 << 32, "total_count": 0})), Reason::Protocol, "its limit is 4294967296"),
         (with(json!({"limit": 1, "total_count": -3})), Reason::Protocol, "its total_count is -3"),
         (with(json!({"limit": 1})), Reason::Protocol, "its total_count is missing or null"),
-        (with(json!([1, 2])), Reason::Protocol, "it is not an object"),
+        (with(json!([1, 2])), Reason::Protocol, "expected an object"),
         (
             with(json!({"total_count": 1, "_embedded": {"items": {}}})),
             Reason::Protocol,

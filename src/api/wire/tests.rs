@@ -160,6 +160,8 @@ fn what_is_not_a_page_is_refused() {
         r#"{"_embedded":[[]],"total_count":0}{"#,
         r#"{"_embedded":{"items":{}}}"#,
         r#"{"_embedded":"x"}"#,
+        r#"{"_embedded":[]}"#,
+        r#"{"_embedded":[[]]}"#,
     ] {
         assert!(read(body.as_bytes()).is_err(), "{body}");
     }

@@ -194,6 +194,24 @@ async fn the_clock_is_off_by_as_much_as_asked_for() {
     served.stop().await;
 }
 
+#[tokio::test]
+async fn a_clock_that_was_set_stands_until_it_is_set_again() {
+    let served = Served::new(Options::scripted()).await;
+    let start: Timestamp = "2026-01-01T12:00:00Z".parse().expect("it must be an instant");
+    let end = crate::time::later(start, HOUR);
+    served.simulator.set_clock(start);
+    served.simulator.add(Task::new(1, start).started(start).ended(end, Outcome::Failed));
+    let open = served.page("/tasks?limit=1").await;
+    assert_eq!(open["_embedded"]["items"][0]["status"], "in_progress");
+    served.simulator.set_clock(end);
+    let ended = served.page("/tasks?limit=1").await;
+    assert_eq!(ended["_embedded"]["items"][0]["status"], "failed");
+    assert_eq!(served.simulator.now(), end);
+    let dates: Vec<_> = served.simulator.requests().recent.iter().map(|exchange| exchange.date).collect();
+    assert_eq!(dates, [Some(start), Some(end)]);
+    served.stop().await;
+}
+
 fn elapsed_seconds(since: Timestamp, at: Timestamp) -> u64 {
     crate::time::elapsed(since, at).as_secs()
 }
