@@ -307,3 +307,31 @@ async fn on_a_read_only_disk_it_serves_and_says_that_nothing_is_kept() {
     assert!(log.contains("cannot write the lock file of the state directory"), "{log}");
     exporter.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_cannot_be_set_aside_yet_is_not_written_over() {
+    let api = Api::start(busy(407)).await;
+    let config = Config::following(&api, &keys());
+    let directory = config.path().join("state");
+    fs::create_dir(&directory).expect("it must be made");
+    fs::write(state_file(&config), "of a release that is not known yet").expect("the file must be written");
+    let mount =
+        "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && exec \"$2\" --config.file \"$3\"";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", mount, "sh"]);
+    command.args([directory.clone(), BINARY.into(), config.file()]);
+    let exporter = Exporter::start_by(config, command).await;
+    exporter.until("nothing is kept", |page| page.failures(ACCOUNT, "state") >= 2.0).await;
+
+    let pid = exporter.process.id().to_string();
+    let mut writable = Command::new("nsenter");
+    writable.args(["--target", &pid, "--user", "--mount", "mount", "-o", "remount,bind,rw"]).arg(&directory);
+    assert!(writable.status().expect("nsenter must start").success());
+    exporter.until("it is kept", |page| page.is_up(ACCOUNT)).await;
+    let aside = set_aside(&exporter.config);
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert!(aside[0].starts_with(&format!("{ACCOUNT}.json.damaged-")), "{aside:?}");
+    let text = fs::read_to_string(directory.join(&aside[0])).expect("it must be there");
+    assert_eq!(text, "of a release that is not known yet");
+    exporter.stop().await;
+}
