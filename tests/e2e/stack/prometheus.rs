@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{Alertmanager, JOB, Labels, Pace};
-use crate::harness::http;
+use crate::harness::{DEADLINE, eventually, http};
 use crate::process::Process;
 
 /// A Prometheus with the shipped rules.
@@ -47,7 +47,15 @@ impl Prometheus {
         std::fs::write(&config, text).expect("the config must be written");
         let process = Process::start(command(folder.path(), &config));
         let address = listening(&process).await;
-        Self { address, http: http(), _process: process, _folder: folder }
+        let prometheus = Self { address, http: http(), _process: process, _folder: folder };
+        eventually("Prometheus is ready", DEADLINE, async || prometheus.is_ready().await.then_some(())).await;
+        prometheus
+    }
+
+    /// It listens before it can answer queries.
+    async fn is_ready(&self) -> bool {
+        let answer = self.http.get(format!("http://{}/-/ready", self.address)).send().await;
+        answer.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// What an instant query gives now.

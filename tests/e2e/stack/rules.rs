@@ -13,13 +13,15 @@ pub struct Pace {
     pub range: u64,
     /// How many seconds there are between scrapes, and between evaluations of each group.
     pub interval: u64,
+    /// How many seconds data may be old beside three poll intervals, in place of two minutes.
+    pub age: u64,
 }
 
 // === impl Pace ===
 
 impl Pace {
     /// For a few kinds.
-    pub const FAST: Self = Self { range: 20, interval: 1 };
+    pub const FAST: Self = Self { range: 20, interval: 1, age: 10 };
 
     /// Copies the rules into `folder`, with three edits: the range of failures, the intervals of the groups, and how
     /// old data may be.
@@ -33,10 +35,10 @@ impl Pace {
     }
 
     fn edited(self, rules: &str) -> String {
-        let Self { range, interval } = self;
+        let Self { range, interval, age } = self;
         let recent = "increase(clumio:tasks_ended_total[";
         let rules = replace_once(rules, &format!("{recent}1h])"), &format!("{recent}{range}s])"));
-        let rules = replace_once(&rules, "_interval_seconds) + 120", "_interval_seconds) + 5");
+        let rules = replace_once(&rules, "_interval_seconds) + 120", &format!("_interval_seconds) + {age}"));
         let rules = replace_once(&rules, "for: 2m\n", "for: 2s\n");
         let lines = rules.lines().map(|line| match line.strip_prefix("    interval: ") {
             Some(_) => format!("    interval: {interval}s"),
