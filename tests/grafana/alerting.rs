@@ -133,7 +133,9 @@ fn every_expression_is_parsed_and_names_what_is_there() {
     let expressions: Vec<_> =
         rules.iter().map(|(_, rule)| text_of(&query(rule)["model"]["expr"]).to_owned()).collect();
     check_expressions(&expressions);
-    expressions.iter().for_each(|expression| known.check(expression, true));
+    for expression in &expressions {
+        known.check(expression, true);
+    }
 }
 
 #[test]

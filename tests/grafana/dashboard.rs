@@ -5,9 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::names::Known;
+use crate::queries::{DASHBOARD, queries};
 use crate::{all, check_expressions, read, text_of};
-
-pub const DASHBOARD: &str = "deploy/grafana/dashboards/clumio.json";
 
 /// The labels of a kind: a legend of series by kind has all of them.
 const KIND: [&str; 3] = ["account", "category", "type"];
@@ -28,20 +27,9 @@ fn targets(panel: &Value) -> impl Iterator<Item = (&Value, &str)> {
     all(&panel["targets"]).map(|target| (target, text_of(&target["expr"])))
 }
 
-/// An expression with a value for each of Grafana's variables.
-fn substituted(expression: &str) -> String {
-    let text = expression.replace("$account", ".+").replace("$__rate_interval", "1m");
-    let text = text.replace("$__range", "1d");
-    assert!(!text.contains('$'), "{expression} has a variable that is not known");
-    text
-}
-
 #[test]
 fn prometheus_parses_every_expression() {
-    let expressions: Vec<_> = panels()
-        .iter()
-        .flat_map(|panel| targets(panel).map(|it| substituted(it.1)).collect::<Vec<_>>())
-        .collect();
+    let expressions: Vec<_> = queries("1m", "1d").into_iter().map(|query| query.expression).collect();
     check_expressions(&expressions);
 }
 
@@ -49,8 +37,19 @@ fn prometheus_parses_every_expression() {
 #[test]
 fn every_name_is_served_by_the_exporter() {
     let known = Known::new();
-    for panel in panels() {
-        targets(&panel).for_each(|(_, expression)| known.check(&substituted(expression), false));
+    for query in queries("1m", "1d") {
+        known.check(&query.expression, false);
+    }
+}
+
+/// A table of a range has a row for each step, and a graph of a moment has one point.
+#[test]
+fn tables_and_nothing_else_ask_for_one_moment() {
+    let panels = panels();
+    let tables: Vec<_> = panels.iter().filter(|it| it["type"] == "table").map(|it| &it["title"]).collect();
+    for query in queries("1m", "1d") {
+        let is_table = tables.iter().any(|title| **title == query.panel);
+        assert_eq!(query.is_instant, is_table, "{}", query.panel);
     }
 }
 

@@ -6,6 +6,8 @@ mod names;
 #[path = "../shared/page.rs"]
 mod page;
 mod provisioning;
+#[path = "../shared/queries.rs"]
+mod queries;
 mod schema;
 
 use std::fs;

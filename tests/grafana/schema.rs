@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-use crate::dashboard::DASHBOARD;
+use crate::queries::DASHBOARD;
 use crate::{path, read};
 
 /// Where the types are installed, once for all runs.

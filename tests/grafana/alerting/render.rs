@@ -82,15 +82,12 @@ fn render_rule(rule: &Rule) -> String {
     let title = rule.alert.as_deref().expect("an alert must have a name");
     let uid = format!("{}-{}", title.to_lowercase(), severity(rule));
     let wait = rule.wait.as_deref().unwrap_or("0s");
-    let lines: String =
-        rule.expr.trim_end().lines().map(|line| format!("                {line}\n")).collect();
+    let expression = indented(16, rule.expr.trim_end().lines().map(str::to_owned));
     // In Grafana $value is a text that tells of all queries.
     let annotations =
         rule.annotations.iter().map(|(key, text)| (key, text.replace("$value", "$values.A.Value")));
-    let annotations: String =
-        annotations.map(|(key, text)| format!("          {key}: {}\n", quoted(&text))).collect();
-    let labels: String =
-        rule.labels.iter().map(|(key, text)| format!("          {key}: {}\n", quoted(text))).collect();
+    let annotations = indented(10, annotations.map(|(key, text)| format!("{key}: {}", quoted(&text))));
+    let labels = indented(10, rule.labels.iter().map(|(key, text)| format!("{key}: {}", quoted(text))));
     format!(
         "      - uid: {uid}
         title: {title}
@@ -110,7 +107,7 @@ fn render_rule(rule: &Rule) -> String {
               instant: true
               range: false
               expr: |-
-{lines}          - refId: B
+{expression}          - refId: B
             datasourceUid: __expr__
             relativeTimeRange: {{ from: 0, to: 0 }}
             model:
@@ -126,4 +123,8 @@ fn render_rule(rule: &Rule) -> String {
 /// A text in double quotes, which YAML reads as JSON does.
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).expect("a text must be JSON")
+}
+
+fn indented(width: usize, lines: impl Iterator<Item = String>) -> String {
+    lines.flat_map(|line| [" ".repeat(width), line, "\n".to_owned()]).collect()
 }
