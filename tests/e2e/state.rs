@@ -14,7 +14,7 @@ use crate::exact::filter;
 use crate::harness::{ACCOUNT, Api, Config, DEADLINE, Exporter, FAST, eventually};
 use crate::page::{Page, Samples};
 use crate::process::{BINARY, Process, binary};
-use crate::truth::{FAMILIES, differences, expected};
+use crate::truth::{COUNTERS, FAMILIES, GAUGES, differences, expected};
 
 /// Longer than the history and the test: here nothing leaves the window.
 const WINDOW: Duration = Duration::from_mins(30);
@@ -84,7 +84,7 @@ fn check_rising(page: &Page, counters: &mut Samples) {
         let now = page.get(series);
         assert!(now >= Some(*before), "{series} fell from {before} to {now:?}");
     }
-    *counters = page.families(&FAMILIES[1..]);
+    *counters = page.families(&COUNTERS);
 }
 
 /// Lets the world stand still, and checks every number against it.
@@ -109,7 +109,7 @@ async fn a_restart_serves_the_last_numbers_and_counts_what_ended_meanwhile_once(
     exporter.polls(ACCOUNT, 3).await;
     api.down().await;
     let last = exporter.until("polls fail", |page| !page.is_up(ACCOUNT)).await;
-    assert!(last.families(&FAMILIES[1..]).values().sum::<f64>() > 0.0, "something must be counted");
+    assert!(last.families(&COUNTERS).values().sum::<f64>() > 0.0, "something must be counted");
     let Exporter { process, config, .. } = exporter;
     process.signal("TERM");
     assert!(process.ended(DEADLINE).await.status.success());
@@ -277,13 +277,13 @@ async fn on_a_full_disk_the_gauges_go_on_and_the_counters_wait() {
     fs::write(disk.join("filler"), vec![1; 1 << 20]).expect_err("the disk must be full");
 
     exporter.until("polls fail to be kept", |page| page.failures(ACCOUNT, "state") > 0.0).await;
-    let counters = exporter.scrape().await.families(&FAMILIES[1..]);
+    let counters = exporter.scrape().await.families(&COUNTERS);
     let now = api.simulator.now();
     api.simulator.add(Task::new(1, earlier(now, Duration::from_mins(5))).ended(now, Outcome::Failed));
     let page =
         exporter.until("the gauge moves", |page| page.counted("clumio_tasks").contains("failed")).await;
     assert!(!page.is_up(ACCOUNT));
-    assert_eq!(page.families(&FAMILIES[1..]), counters, "they must not fall if it ends now");
+    assert_eq!(page.families(&COUNTERS), counters, "they must not fall if it ends now");
 
     fs::remove_file(disk.join("filler")).expect("the filler must be removed");
     exporter.until("it is kept again", |page| page.is_up(ACCOUNT)).await;
@@ -300,8 +300,8 @@ async fn on_a_read_only_disk_it_serves_and_says_that_nothing_is_kept() {
     let (exporter, disk) = on_small_disk(config, "ro").await;
     let page = exporter.until("polls fail to be kept", |page| page.failures(ACCOUNT, "state") >= 2.0).await;
     assert!(!page.is_up(ACCOUNT));
-    assert!(page.families(&FAMILIES[..1]).values().sum::<f64>() > 0.0, "the gauges go on");
-    assert!(page.families(&FAMILIES[1..]).values().all(|count| *count < 1.0), "the counters wait");
+    assert!(page.families(&GAUGES).values().sum::<f64>() > 0.0, "the gauges go on");
+    assert!(page.families(&COUNTERS).values().all(|count| *count < 1.0), "the counters wait");
     assert!(!disk.join("lock").exists());
     let log = exporter.process.stderr();
     assert!(log.contains("cannot write the lock file of the state directory"), "{log}");
