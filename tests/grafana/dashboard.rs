@@ -161,4 +161,6 @@ fn the_dashboard_is_of_no_installation() {
     assert_eq!(variables, [("datasource", "datasource"), ("account", "query")]);
     let account = &dashboard["templating"]["list"][1];
     assert_eq!((&account["multi"], &account["includeAll"]), (&Value::Bool(true), &Value::Bool(true)));
+    assert_eq!(account["datasource"]["uid"], "${datasource}");
+    assert_eq!(account["query"]["query"], "label_values(clumio_up, account)");
 }
