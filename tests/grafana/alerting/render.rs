@@ -20,6 +20,9 @@ apiVersion: 1
 groups:
 ";
 
+/// How long a line of a text is, without what it is indented by.
+const WIDTH: usize = 100;
+
 /// A file of rules.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,7 +89,7 @@ fn render_rule(rule: &Rule) -> String {
     // In Grafana $value is a text that tells of all queries.
     let annotations =
         rule.annotations.iter().map(|(key, text)| (key, text.replace("$value", "$values.A.Value")));
-    let annotations = indented(10, annotations.map(|(key, text)| format!("{key}: {}", quoted(&text))));
+    let annotations = indented(10, annotations.flat_map(|(key, text)| folded(key, &text)));
     let labels = indented(10, rule.labels.iter().map(|(key, text)| format!("{key}: {}", quoted(text))));
     format!(
         "      - uid: {uid}
@@ -101,7 +104,7 @@ fn render_rule(rule: &Rule) -> String {
 {annotations}        data:
           - refId: A
             datasourceUid: ${{CLUMIO_PROMETHEUS_UID}}
-            relativeTimeRange: {{ from: 600, to: 0 }}
+            relativeTimeRange: {{from: 600, to: 0}}
             model:
               refId: A
               instant: true
@@ -109,15 +112,30 @@ fn render_rule(rule: &Rule) -> String {
               expr: |-
 {expression}          - refId: B
             datasourceUid: __expr__
-            relativeTimeRange: {{ from: 0, to: 0 }}
+            relativeTimeRange: {{from: 0, to: 0}}
             model:
               refId: B
               type: threshold
               expression: A
               conditions:
-                - evaluator: {{ type: within_range, params: [-1.0e+300, 1.0e+300] }}
+                - evaluator: {{type: within_range, params: [-1.0e+300, 1.0e+300]}}
 "
     )
+}
+
+/// A key with a text in as many lines as it takes; YAML makes them one again.
+fn folded(key: &str, text: &str) -> Vec<String> {
+    let mut lines = vec![format!("{key}: >-")];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.starts_with(' ') && line.len() + word.len() < WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("  {word}")),
+        }
+    }
+    lines
 }
 
 /// A text in double quotes, which YAML reads as JSON does.
