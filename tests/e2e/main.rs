@@ -7,6 +7,7 @@ mod alerts;
 mod audit;
 mod commands;
 mod cost;
+mod dashboard;
 mod exact;
 mod exposition;
 mod harness;
@@ -14,6 +15,8 @@ mod lifecycle;
 mod outage;
 mod page;
 mod process;
+#[path = "../shared/queries.rs"]
+mod queries;
 mod recorded_alerts;
 mod recording;
 mod reload;
