@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, join_all};
 use tokio::sync::Mutex;
-use tokio::task::spawn_blocking;
-use tracing::{error, info};
+use tracing::info;
 
 use super::activity::{Activity, Watch};
 use super::poller::AccountPoller;
@@ -18,7 +17,6 @@ use super::supervisor::Supervised;
 use super::{Accounts, Clients, Member, Members, Plan, Problems};
 use crate::api::Client;
 use crate::exposition::Account as View;
-use crate::ledger::Rules;
 use crate::poll::{Options, Poller};
 use crate::settings::{Account, Settings};
 use crate::state::{Disk, Restored};
@@ -164,8 +162,8 @@ impl Accounts {
                 Arc::new(Mutex::new(stored(client, disk, restored, plan.options, &view)))
             }
             Memory::Other(client, disk) => {
-                if let Some(disk) = disk.clone() {
-                    set_aside(disk, plan.options.rules.clone()).await;
+                if let Some(disk) = &disk {
+                    disk.retire();
                 }
                 Arc::new(Mutex::new(stored(client, disk, None, plan.options, &view)))
             }
@@ -217,14 +215,6 @@ impl Accounts {
             (name.clone(), Current { plan, poller })
         });
         current.collect()
-    }
-}
-
-/// Moves the state of what was read before out of the way.
-async fn set_aside(disk: Disk, rules: Rules) {
-    let found = spawn_blocking(move || disk.restore(&rules)).await;
-    if let Ok(Err(error)) = found {
-        error!(%error, "the state of another API or organizational unit cannot be set aside");
     }
 }
 

@@ -23,6 +23,9 @@ const MOST_BETWEEN_HEALS: Duration = Duration::from_hours(24);
 /// A difference has to be seen so often in a row before it is believed.
 const BELIEVED_AFTER: u32 = 2;
 
+/// What an audit found is forgotten when none has been answered for so many intervals.
+const FORGOTTEN_AFTER: u32 = 4;
+
 /// What the last audit found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Audit {
@@ -62,6 +65,12 @@ impl Ledger {
         let before = self.audit.filter(|audit| audit.drift == drift);
         let times = before.map_or(1, |audit| audit.times.saturating_add(1));
         self.audit = Some(Audit { at, drift, times });
+    }
+
+    /// The API did not answer an audit. What the last one found is published for a while longer, and then no more: it
+    /// says nothing of now.
+    pub fn audit_failed(&mut self, interval: Duration, now: Timestamp) {
+        self.audit = self.audit.filter(|audit| elapsed(audit.at, now) < interval * FORGOTTEN_AFTER);
     }
 
     /// What the last audit found: the ledger's count minus the API's.

@@ -43,6 +43,7 @@
 //! requests at rest. History is never read again.
 
 mod api_time;
+mod audit;
 mod first_pass;
 mod heal;
 mod listing;
@@ -59,12 +60,13 @@ use std::time::Duration;
 use tracing::{debug, warn};
 
 use api_time::ApiTime;
+use audit::Audit;
 use first_pass::FirstPass;
 use heal::Heal;
 use listing::Range;
 use reader::{Reader, Sightings};
 
-use crate::api::{Error, Filter, TaskList};
+use crate::api::{Error, TaskList};
 use crate::ledger::{Ledger, Rules, Snapshot};
 use crate::state::{self, Memory, Restored, Storage, Written};
 use crate::tasks::TaskId;
@@ -99,6 +101,8 @@ pub struct Poller<L, S> {
     time: ApiTime,
     stage: Stage,
     heal: Heal,
+    /// When the API last failed to answer an audit.
+    audit_failed: Option<Timestamp>,
     /// The numbers that were kept last.
     kept: Option<Snapshot>,
     progress: Arc<Progress>,
@@ -134,7 +138,8 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
     /// A poller that knows nothing yet: its first poll begins with a first pass.
     pub fn new(list: L, storage: S, options: Options) -> Self {
         let (time, stage) = (ApiTime::default(), Stage::Cold);
-        Self { list, storage, options, time, stage, heal: Heal::Idle, kept: None, progress: Arc::default() }
+        let (heal, audit_failed, kept) = (Heal::Idle, None, None);
+        Self { list, storage, options, time, stage, heal, audit_failed, kept, progress: Arc::default() }
     }
 
     /// A poller that goes on where another process stopped.
@@ -258,7 +263,8 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
         }
         let mut snapshot = ledger.commit(rows, time);
         let heal = self.heal.next(&mut ledger, fresh);
-        audit(&mut reader, &mut ledger, self.options.audit_interval, time.last_answer).await;
+        let audit = Audit { interval: self.options.audit_interval, failed: self.audit_failed };
+        self.audit_failed = audit.of(&mut ledger, &mut reader, time.last_answer).await;
         snapshot = ledger.snapshot().unwrap_or(snapshot);
         let state = self.storage.save(Memory { ledger: ledger.saved(), first_pass: None }).await;
         self.heal = heal.unwrap_or(std::mem::take(&mut self.heal)).wanted_by(&ledger);
@@ -286,24 +292,6 @@ fn note_absence(ledger: &mut Ledger, now: Timestamp) {
              in no number"
         );
         ledger.audit_after(oldest);
-    }
-}
-
-/// Compares the API's count with the ledger's, if it is time. The poll does not need it: if it fails, the next one tries
-/// again.
-async fn audit<L: TaskList>(
-    reader: &mut Reader<'_, L>,
-    ledger: &mut Ledger,
-    interval: Duration,
-    now: Timestamp,
-) {
-    if interval.is_zero() {
-        return;
-    }
-    let Some(range) = ledger.audit_due(interval, now) else { return };
-    match reader.total(&Filter::Created { from: range.from, to: Some(range.to) }).await {
-        Ok(total) => ledger.audited(range, total, now),
-        Err(error) => debug!(%error, "the audit is put off to the next poll"),
     }
 }
 

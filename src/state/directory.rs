@@ -34,9 +34,17 @@ pub struct Directory {
     path: PathBuf,
     /// Holds the lock; none as long as the directory cannot be written.
     lock: SyncMutex<Option<File>>,
-    /// Who reads or writes the file of an account, by its name: a write that was given up still ends, and must not meet
-    /// another one.
-    turns: SyncMutex<HashMap<String, Arc<Mutex<()>>>>,
+    /// The turns at the files of accounts, by name.
+    turns: SyncMutex<HashMap<String, Arc<Turn>>>,
+}
+
+/// Whose turn it is at the file of one account, and whether what is there may be replaced.
+#[derive(Debug, Default)]
+struct Turn {
+    /// Held by who reads or writes the file: a write that was given up still ends, and must not meet another one.
+    lock: Arc<Mutex<()>>,
+    /// What is wrong with the file, as long as it has not been set aside: nothing may be written over it.
+    distrusted: SyncMutex<Option<&'static str>>,
 }
 
 /// The state file of one account.
@@ -46,7 +54,7 @@ pub struct Disk {
     name: String,
     path: PathBuf,
     identity: Identity,
-    turn: Arc<Mutex<()>>,
+    turn: Arc<Turn>,
 }
 
 /// The state of an account as it was found.
@@ -143,27 +151,6 @@ fn restore(text: &[u8], identity: &Identity, rules: &Rules) -> Result<Restored, 
     Ok(Restored { ledger, first_pass: memory.first_pass, written })
 }
 
-/// Moves a file that is not believed out of the way. Where that fails, writes will fail as well and say so.
-fn set_aside(path: &Path, account: &str, fault: &Fault) {
-    let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
-    match file::set_aside(path, &format!("{}-{now}", fault.word())) {
-        Ok(aside) => error!(
-            account,
-            file = %path.display(),
-            reason = %fault,
-            set_aside_as = %aside.display(),
-            "the state is not used; the account starts cold, and its counters at 0"
-        ),
-        Err(error) => error!(
-            account,
-            file = %path.display(),
-            reason = %fault,
-            %error,
-            "the state is not used, and cannot be set aside; the account starts cold"
-        ),
-    }
-}
-
 fn io_error(path: &Path, doing: &'static str, error: &io::Error, remedy: &'static str) -> Error {
     Error::Io { path: path.to_owned(), doing, why: error.to_string(), remedy }
 }
@@ -182,12 +169,12 @@ impl Storage for Disk {
 
 impl Disk {
     async fn replace(&self, memory: Memory) -> Result<Option<Written>, Error> {
-        let turn = Arc::clone(&self.turn).lock_owned().await;
-        let at = Timestamp::now();
-        let text = encode(&self.identity, memory, at);
+        let turn = Arc::clone(&self.turn.lock).lock_owned().await;
         let disk = self.clone();
         let written = spawn_blocking(move || {
             let _turn = turn;
+            let at = Timestamp::now();
+            let text = encode(&disk.identity, memory, at);
             disk.write(&text).map(|()| Written { bytes: text.len() as u64, at })
         });
         written.await.map_err(|error| self.failed(&error.to_string()))?.map(Some)
@@ -199,7 +186,7 @@ impl Disk {
     /// # Errors
     /// When there is a file that cannot be read: it may be a good one, so it is left alone.
     pub fn restore(&self, rules: &Rules) -> Result<Option<Restored>, Error> {
-        let _turn = self.turn.blocking_lock();
+        let _turn = self.turn.lock.blocking_lock();
         let text = match file::read(&self.path) {
             Ok(None) => return Ok(None),
             Ok(Some(text)) => Ok(text),
@@ -209,16 +196,54 @@ impl Disk {
             Err(error) => return Err(io_error(&self.path, "read the state", &error, READABLE)),
         };
         match text.and_then(|text| restore(&text, &self.identity, rules)) {
-            Ok(restored) => Ok(Some(restored)),
+            Ok(restored) => {
+                self.trust_as(None);
+                Ok(Some(restored))
+            }
             Err(fault) => {
-                set_aside(&self.path, &self.name, &fault);
+                let (account, file) = (&self.name, self.path.display());
+                error!(account, %file, reason = %fault, "the state is not used; the account starts cold, and its counters at 0");
+                self.trust_as(Some(fault.word()));
+                if let Err(error) = self.set_aside() {
+                    error!(account, %error, "nothing is kept until the file can be set aside");
+                }
                 Ok(None)
             }
         }
     }
 
+    /// Lets the next write set the file aside, because what is in it is of another API or organizational unit than what
+    /// is read from now on. It waits for nothing.
+    pub fn retire(&self) {
+        self.trust_as(Some("foreign"));
+    }
+
+    fn trust_as(&self, distrusted: Option<&'static str>) {
+        *self.turn.distrusted.lock().unwrap_or_else(PoisonError::into_inner) = distrusted;
+    }
+
+    /// Moves the file out of the way, if it is not to be believed. Until that is done, nothing is written over it.
+    fn set_aside(&self) -> Result<(), Error> {
+        let mut distrusted = self.turn.distrusted.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(word) = *distrusted else { return Ok(()) };
+        let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+        match file::set_aside(&self.path, &format!("{word}-{now}")) {
+            Ok(aside) => {
+                let (account, file) = (&self.name, self.path.display());
+                error!(account, %file, set_aside_as = %aside.display(), "the state was set aside");
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                return Err(io_error(&self.path, "set aside the state that is not used", &error, WRITABLE));
+            }
+        }
+        *distrusted = None;
+        Ok(())
+    }
+
     fn write(&self, text: &[u8]) -> Result<(), Error> {
         self.directory.ensure_locked()?;
+        self.set_aside()?;
         file::replace(&self.path, text).map_err(|error| self.failed(&error.to_string()))
     }
 

@@ -15,7 +15,7 @@ use url::form_urlencoded;
 
 use crate::harness::{ACCOUNT, Api, DEADLINE, Exporter, FAST, eventually};
 use crate::page::{Page, Samples};
-use crate::truth::{FAMILIES, differences, expected};
+use crate::truth::{COUNTERS, FAMILIES, GAUGES, differences, expected};
 
 /// Longer than the history and the test: here nothing leaves the window.
 const WINDOW: Duration = Duration::from_mins(30);
@@ -89,7 +89,7 @@ async fn follow(scenario: Scenario) -> Vec<String> {
     until(&name, &exporter, "the first pass succeeds", |page| page.successes(ACCOUNT) >= 1.0).await;
     let baselines = baselines(&api.simulator.requests());
     api.simulator.set_faults(faults);
-    let counted = |page: &Page| page.families(&FAMILIES[1..]).values().sum::<f64>();
+    let counted = |page: &Page| page.families(&COUNTERS[..2]).values().sum::<f64>();
     until(&name, &exporter, "polls succeed, in which tasks are created and end", |page| {
         page.successes(ACCOUNT) > POLLS_WITH_FAULTS && counted(page) >= 5.0
     })
@@ -124,7 +124,7 @@ async fn until(name: &str, exporter: &Exporter, what: &str, is_it: impl Fn(&Page
     let mut before = Samples::new();
     let look = async || {
         let page = exporter.scrape().await;
-        for (series, earlier) in replace(&mut before, page.families(&FAMILIES[1..])) {
+        for (series, earlier) in replace(&mut before, page.families(&COUNTERS)) {
             let now = page.get(&series);
             assert!(now >= Some(earlier), "{name}: {series} fell from {earlier} to {now:?}");
         }
@@ -223,7 +223,7 @@ async fn gauges_are_exact_with_replicas_that_lag_and_rows_that_are_late_from_the
             name: format!("late and stale, seed {seed}"),
             options: Options { seed, faults: faults.clone(), ..busy(60, SignedDuration::ZERO) },
             faults,
-            compared: &FAMILIES[..1],
+            compared: &GAUGES,
         }
     }))
     .await;

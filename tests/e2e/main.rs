@@ -8,6 +8,7 @@ mod audit;
 mod certificates;
 mod commands;
 mod cost;
+mod dashboard;
 mod exact;
 mod exposition;
 mod harness;
@@ -15,6 +16,8 @@ mod lifecycle;
 mod outage;
 mod page;
 mod process;
+#[path = "../shared/queries.rs"]
+mod queries;
 mod recorded_alerts;
 mod recording;
 mod reload;

@@ -14,7 +14,7 @@ use crate::exact::filter;
 use crate::harness::{ACCOUNT, Api, Config, DEADLINE, Exporter, FAST, eventually};
 use crate::page::{Page, Samples};
 use crate::process::{BINARY, Process, binary};
-use crate::truth::{FAMILIES, differences, expected};
+use crate::truth::{COUNTERS, FAMILIES, GAUGES, differences, expected};
 
 /// Longer than the history and the test: here nothing leaves the window.
 const WINDOW: Duration = Duration::from_mins(30);
@@ -84,7 +84,7 @@ fn check_rising(page: &Page, counters: &mut Samples) {
         let now = page.get(series);
         assert!(now >= Some(*before), "{series} fell from {before} to {now:?}");
     }
-    *counters = page.families(&FAMILIES[1..]);
+    *counters = page.families(&COUNTERS);
 }
 
 /// Lets the world stand still, and checks every number against it.
@@ -109,7 +109,7 @@ async fn a_restart_serves_the_last_numbers_and_counts_what_ended_meanwhile_once(
     exporter.polls(ACCOUNT, 3).await;
     api.down().await;
     let last = exporter.until("polls fail", |page| !page.is_up(ACCOUNT)).await;
-    assert!(last.families(&FAMILIES[1..]).values().sum::<f64>() > 0.0, "something must be counted");
+    assert!(last.families(&COUNTERS).values().sum::<f64>() > 0.0, "something must be counted");
     let Exporter { process, config, .. } = exporter;
     process.signal("TERM");
     assert!(process.ended(DEADLINE).await.status.success());
@@ -277,13 +277,13 @@ async fn on_a_full_disk_the_gauges_go_on_and_the_counters_wait() {
     fs::write(disk.join("filler"), vec![1; 1 << 20]).expect_err("the disk must be full");
 
     exporter.until("polls fail to be kept", |page| page.failures(ACCOUNT, "state") > 0.0).await;
-    let counters = exporter.scrape().await.families(&FAMILIES[1..]);
+    let counters = exporter.scrape().await.families(&COUNTERS);
     let now = api.simulator.now();
     api.simulator.add(Task::new(1, earlier(now, Duration::from_mins(5))).ended(now, Outcome::Failed));
     let page =
         exporter.until("the gauge moves", |page| page.counted("clumio_tasks").contains("failed")).await;
     assert!(!page.is_up(ACCOUNT));
-    assert_eq!(page.families(&FAMILIES[1..]), counters, "they must not fall if it ends now");
+    assert_eq!(page.families(&COUNTERS), counters, "they must not fall if it ends now");
 
     fs::remove_file(disk.join("filler")).expect("the filler must be removed");
     exporter.until("it is kept again", |page| page.is_up(ACCOUNT)).await;
@@ -300,10 +300,38 @@ async fn on_a_read_only_disk_it_serves_and_says_that_nothing_is_kept() {
     let (exporter, disk) = on_small_disk(config, "ro").await;
     let page = exporter.until("polls fail to be kept", |page| page.failures(ACCOUNT, "state") >= 2.0).await;
     assert!(!page.is_up(ACCOUNT));
-    assert!(page.families(&FAMILIES[..1]).values().sum::<f64>() > 0.0, "the gauges go on");
-    assert!(page.families(&FAMILIES[1..]).values().all(|count| *count < 1.0), "the counters wait");
+    assert!(page.families(&GAUGES).values().sum::<f64>() > 0.0, "the gauges go on");
+    assert!(page.families(&COUNTERS).values().all(|count| *count < 1.0), "the counters wait");
     assert!(!disk.join("lock").exists());
     let log = exporter.process.stderr();
     assert!(log.contains("cannot write the lock file of the state directory"), "{log}");
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_that_cannot_be_set_aside_yet_is_not_written_over() {
+    let api = Api::start(busy(407)).await;
+    let config = Config::following(&api, &keys());
+    let directory = config.path().join("state");
+    fs::create_dir(&directory).expect("it must be made");
+    fs::write(state_file(&config), "of a release that is not known yet").expect("the file must be written");
+    let mount =
+        "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && exec \"$2\" --config.file \"$3\"";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", mount, "sh"]);
+    command.args([directory.clone(), BINARY.into(), config.file()]);
+    let exporter = Exporter::start_by(config, command).await;
+    exporter.until("nothing is kept", |page| page.failures(ACCOUNT, "state") >= 2.0).await;
+
+    let pid = exporter.process.id().to_string();
+    let mut writable = Command::new("nsenter");
+    writable.args(["--target", &pid, "--user", "--mount", "mount", "-o", "remount,bind,rw"]).arg(&directory);
+    assert!(writable.status().expect("nsenter must start").success());
+    exporter.until("it is kept", |page| page.is_up(ACCOUNT)).await;
+    let aside = set_aside(&exporter.config);
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert!(aside[0].starts_with(&format!("{ACCOUNT}.json.damaged-")), "{aside:?}");
+    let text = fs::read_to_string(directory.join(&aside[0])).expect("it must be there");
+    assert_eq!(text, "of a release that is not known yet");
     exporter.stop().await;
 }

@@ -113,7 +113,7 @@ impl Holds {
     /// Whether each counter of a snapshot may move at a poll that takes `now` as the time.
     pub fn freedoms(&self, snapshot: &Snapshot, setup: &Setup, now: i64) -> BTreeMap<Series, Freedom> {
         let mut freedoms = BTreeMap::new();
-        for (raw, series) in counters(snapshot, setup.folds()) {
+        for (raw, series) in counters(snapshot, setup.folds) {
             let freedom = self.freedom(&raw, setup, now);
             freedoms
                 .entry(series)
@@ -127,7 +127,7 @@ impl Holds {
         // What only a heal has found is held for one poll more.
         let polls = if setup.heals() { 2 } else { 1 };
         match self.0.get(raw) {
-            None if setup.folds() || setup.heals() || setup.counter_hold > 0 => Freedom::May,
+            None if setup.folds || setup.heals() || setup.counter_hold > 0 => Freedom::May,
             None => Freedom::Stands,
             Some(hold) if hold.polls < polls => Freedom::May,
             Some(hold) if setup.counter_hold > 0 && now - hold.since < setup.counter_hold + SLACK => {

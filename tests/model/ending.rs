@@ -30,7 +30,7 @@ impl Run {
     /// Checks that a longer window has been filled, and that every counter is free to move.
     pub fn check_settled(&self) -> Result<(), TestCaseError> {
         let Some(served) = &self.served else { return Err(TestCaseError::fail("nothing is served")) };
-        let has_room = !self.setup.folds();
+        let has_room = !self.setup.folds;
         if has_room && matches!(self.setup.trouble, Trouble::Nothing | Trouble::Late) {
             prop_assert_eq!(window_of(served), self.config.window, "the window was never filled");
         }

@@ -232,8 +232,8 @@ impl Run {
         let view = View { traces: &traces, ..view };
         self.check_totals(snapshot)?;
         let bounds = view.bounds();
-        let now = published(snapshot, self.setup.folds());
-        let before = self.served.as_ref().map(|it| published(it, self.setup.folds())).unwrap_or_default();
+        let now = published(snapshot, self.setup.folds);
+        let before = self.served.as_ref().map(|it| published(it, self.setup.folds)).unwrap_or_default();
         check_gauges(&bounds, &now)?;
         check_instants(&view, self.served.as_ref(), snapshot)?;
         check_durations(snapshot)?;
@@ -242,7 +242,7 @@ impl Run {
             check_counters(&bounds, &freedoms, &before, &now)?;
         } else {
             let kept = self.kept.snapshot.as_ref();
-            check_stopped(&kept.map(|it| published(it, self.setup.folds())).unwrap_or_default(), &now)?;
+            check_stopped(&kept.map(|it| published(it, self.setup.folds)).unwrap_or_default(), &now)?;
         }
         prop_assert!(view.window <= self.config.window, "a longer window than was asked for");
         self.live.learn(snapshot, &view);
@@ -298,7 +298,7 @@ impl Run {
         View {
             world: &api.world,
             traces,
-            folds: self.setup.folds(),
+            folds: self.setup.folds,
             stale_by: self.setup.stale_by,
             lateness: self.setup.lateness,
             is_healed: false,

@@ -10,6 +10,9 @@ use crate::api::{Behaviour, behaviours};
 use crate::vault::{Habits, habits};
 use crate::world::{HOUR, MINUTE, Trouble, World, worlds};
 
+/// A cap that no world reaches.
+const ALL_KINDS: usize = 200;
+
 /// Everything that is drawn for a run.
 #[derive(Debug, Clone)]
 pub struct Schedule {
@@ -30,7 +33,8 @@ pub struct Setup {
     /// How late rows are listed, but for those in trouble.
     pub lateness: i64,
     pub counter_hold: i64,
-    pub max_kinds: usize,
+    /// Whether kinds can fold, so that only categories can be compared.
+    pub folds: bool,
     /// Whether settings change, too.
     pub reloads: bool,
     /// Whether the API's clock steps.
@@ -47,6 +51,8 @@ pub struct Config {
     pub id_batch_size: u32,
     /// Beyond so many rows a listing is read in slices.
     pub most_rows: u64,
+    /// Where kinds can fold, how many have series of their own.
+    pub max_kinds: usize,
 }
 
 /// A pause, a change, and a poll.
@@ -72,11 +78,6 @@ pub enum Change {
 // === impl Setup ===
 
 impl Setup {
-    /// Whether kinds can fold, so that only categories can be compared.
-    pub fn folds(&self) -> bool {
-        self.max_kinds < 200
-    }
-
     /// Whether a heal can run.
     pub fn heals(&self) -> bool {
         self.reloads || self.trouble != Trouble::Nothing
@@ -103,7 +104,7 @@ impl Config {
             overlap: milliseconds(self.overlap),
             counter_hold: milliseconds(setup.counter_hold),
             max_categories: 20,
-            max_kinds: setup.max_kinds,
+            max_kinds: if setup.folds { self.max_kinds } else { ALL_KINDS },
         }
     }
 }
@@ -154,16 +155,16 @@ fn setups() -> impl Strategy<Value = Setup> {
         1 => Just(Trouble::Shrinking),
     ];
     let counter_hold = prop_oneof![5 => Just(0), 1 => Just(2 * MINUTE)];
-    let max_kinds = prop_oneof![5 => Just(200_usize), 1 => 1..3_usize];
+    let folds = proptest::bool::weighted(0.17);
     let sometimes = || proptest::bool::weighted(0.3);
-    (trouble, any::<bool>(), counter_hold, max_kinds, sometimes(), sometimes()).prop_map(
-        |(trouble, lags, counter_hold, max_kinds, reloads, steps_clock)| Setup {
+    (trouble, any::<bool>(), counter_hold, folds, sometimes(), sometimes()).prop_map(
+        |(trouble, lags, counter_hold, folds, reloads, steps_clock)| Setup {
             trouble,
             stale_by: i64::from(lags),
             lateness: 0,
             counter_hold,
             // A heal takes over nothing when there is no room for a kind.
-            max_kinds: if trouble == Trouble::Late { 200 } else { max_kinds },
+            folds: folds && trouble != Trouble::Late,
             reloads,
             steps_clock,
         },
@@ -176,8 +177,10 @@ fn configs(overlap: i64) -> impl Strategy<Value = Config> {
     let more = prop_oneof![0..(50 * HOUR), (0..50_i64).prop_map(|hours| hours * HOUR)];
     let overlap = prop_oneof![2 => Just(overlap), 1 => Just(2 * overlap), 1 => Just(15 * MINUTE)];
     let page_size = prop_oneof![2 => Just(100_u32), 1 => 2..20_u32];
-    (window, more, overlap, page_size, 1..10_u32, 4..60_u64).prop_map(
-        |(window, more, overlap, page_size, id_batch_size, most_rows)| Config {
+    let max_kinds = prop_oneof![4 => 1..3_usize, 1 => Just(ALL_KINDS)];
+    (window, more, overlap, page_size, 1..10_u32, 4..60_u64, max_kinds).prop_map(
+        |(window, more, overlap, page_size, id_batch_size, most_rows, max_kinds)| Config {
+            max_kinds,
             window,
             lookback: (window + more).max(overlap),
             overlap,

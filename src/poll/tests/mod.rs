@@ -313,3 +313,26 @@ fn a_date_that_runs_ahead_of_creations_hides_no_new_task() {
     let failed = &snapshot.kinds[0].statuses[3];
     assert_eq!((failed.tasks, failed.ended_total, snapshot.kinds[0].created_total), (2, Some(1), 1));
 }
+
+#[test]
+fn an_audit_that_is_not_answered_is_asked_for_again_only_after_an_interval() {
+    let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
+    let answer = |filter: &Filter, _: u64, limit: u32| match filter {
+        Filter::Created { to: Some(_), .. } if limit == 1 => Err(Error::new(Reason::Server, "not now")),
+        Filter::Created { to: Some(_), .. } => {
+            Ok(page(vec![Task { created: Some(second(-7_200)), ..task(1, "queued") }], 1, limit))
+        }
+        _ => Ok(empty(limit)),
+    };
+    let options = Options { audit_interval: Duration::from_mins(15), ..options() };
+    let mut poller = Poller::new(Script { answer, asked: Arc::clone(&asked) }, None::<Disk>, options);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("the runtime must start");
+    for _ in 0..3 {
+        runtime.block_on(poller.poll()).expect("a poll must succeed without its audit");
+    }
+    let asked = asked.lock().expect("the lock must be whole");
+    let audits = asked
+        .iter()
+        .filter(|(filter, _, limit)| matches!(filter, Filter::Created { to: Some(_), .. }) && *limit == 1);
+    assert_eq!(audits.count(), 1, "{asked:?}");
+}
