@@ -191,8 +191,8 @@ impl Kinds {
         Self { window: Window::new(window), all, slack: 0, ..self.clone() }
     }
 
-    /// Takes over the gauges and the window of other kinds (of the last ends, those that are later), and gives where their cells are here. None if the caps put
-    /// a kind into another place there.
+    /// Takes over the gauges and the window of other kinds (of the last ends, those that are later), and gives where
+    /// their cells are here. None if the caps put a kind into another place there.
     pub(super) fn take_gauges(&mut self, other: &Self) -> Option<Cells> {
         if !other.has_room() && self.all.iter().any(|kind| !other.has(kind)) {
             return None;
