@@ -244,3 +244,51 @@ fn a_drift_that_cannot_be_looked_at_again_is_not_published() {
     scenario.ledger.audit_after(second(HOUR));
     assert_eq!(scenario.ledger.drift(), None);
 }
+
+/// When the newest task ended that has this status, in seconds after the baseline.
+fn last_end(ledger: &Ledger, status: &str) -> Option<i64> {
+    let snapshot = ledger.snapshot().expect("a poll must have been committed");
+    let mut samples = snapshot.kinds.iter().flat_map(|kind| &kind.statuses);
+    let sample = samples.find(|sample| sample.status.as_str() == status).expect("it must be there");
+    sample.last_ended.map(|ended| ended.as_second() - BASELINE)
+}
+
+#[test]
+fn a_last_end_that_was_missed_is_taken_over_and_in_no_histogram() {
+    let (mut scenario, mut tasks) = audited();
+    let late = Task { started: Some(second(-3 * HOUR)), ..ended("late", "failed", -3 * HOUR, -2 * HOUR) };
+    tasks.push(late);
+    assert_eq!(last_end(&scenario.ledger, "failed"), None);
+    let completed = last_end(&scenario.ledger, "completed");
+    scenario.heal(&rules(), HOUR, &tasks, HOUR + 60, &[]).expect("it must be healed");
+    assert_eq!(last_end(&scenario.ledger, "failed"), Some(-2 * HOUR));
+    assert_eq!(last_end(&scenario.ledger, "completed"), completed);
+    let snapshot = scenario.ledger.snapshot().expect("a poll must have been committed");
+    assert!(snapshot.kinds[0].queue_durations.is_none());
+}
+
+#[test]
+fn a_heal_does_not_take_a_task_without_a_credible_end_as_of_now() {
+    let (mut scenario, mut tasks) = audited();
+    let rows = [task("x", "failed", HOUR), ended("y", "aborted", HOUR, 900 * HOUR)];
+    scenario.poll(HOUR + 60, &rows);
+    tasks.push(ended("y", "aborted", HOUR, 900 * HOUR));
+    let after = scenario.heal(&rules(), HOUR + 60, &tasks, HOUR + 300, &rows);
+    assert!(after.is_some(), "it must be healed");
+    for status in ["failed", "aborted"] {
+        assert_eq!(last_end(&scenario.ledger, status), Some(HOUR + 60), "{status}");
+    }
+}
+
+#[test]
+fn a_heal_keeps_histograms_and_last_ends_that_it_does_not_find() {
+    let (mut scenario, tasks) = audited();
+    let row = Task { started: Some(second(HOUR)), ..ended("now", "failed", HOUR - 60, HOUR + 30) };
+    scenario.poll(HOUR + 60, std::slice::from_ref(&row));
+    scenario.poll(HOUR + 120, &[]);
+    let queue = |ledger: &Ledger| ledger.snapshot().map(|snapshot| snapshot.kinds[0].queue_durations.clone());
+    let before = (last_end(&scenario.ledger, "failed"), queue(&scenario.ledger));
+    assert_eq!(before.0, Some(HOUR + 30));
+    scenario.heal(&rules(), HOUR, &tasks, 30 * HOUR, &[]).expect("it must be healed");
+    assert_eq!((last_end(&scenario.ledger, "failed"), queue(&scenario.ledger)), before);
+}

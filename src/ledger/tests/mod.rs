@@ -1,6 +1,8 @@
 //! The ledger's rules, one scenario each. That they hold together is for the model test.
 
+mod durations;
 mod heals;
+mod instants;
 
 use super::*;
 use crate::tasks::{Label, Status};
