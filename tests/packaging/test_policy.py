@@ -16,7 +16,7 @@ SKIPPED = {
     "CKV_K8S_43": "a digest of the image: there is a value for it, and no published image that could be named",
     "CKV2_K8S_6": "a network policy: there is a value for it, and only users know who scrapes",
     "CKV_K8S_15": "always pull: what a tag of a release names does not change",
-    "CKV_DOCKER_2": "HEALTHCHECK: only users know the flags; Kubernetes and compose have probes of their own",
+    "CKV_DOCKER_2": "HEALTHCHECK: only users know the flags; Kubernetes has probes of its own",
 }
 
 
