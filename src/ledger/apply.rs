@@ -137,7 +137,7 @@ impl Ledger {
         let mark = Mark { created: end.created, granule, has_no_end: task.ended.is_none() };
         let is_believable = self.is_believable(task, time);
         // One that a heal reads may have ended long before it: only what the API says is better than what was noted.
-        if !self.is_fresh || (is_believable && !mark.has_no_end) {
+        if self.watched.is_none() || (is_believable && !mark.has_no_end) {
             self.kinds.note_end(cell, end.at);
         }
         if is_believable {

@@ -194,7 +194,7 @@ impl Ledger {
             heals,
             pinned,
             missed: saved.missed_total,
-            is_fresh: false,
+            watched: None,
         })
     }
 }
