@@ -69,7 +69,7 @@ impl Ledger {
             self.end(cell, task, time, End { created, at, seen, counts, provisional_since: None })
         } else {
             self.kinds.add_open(cell);
-            State::Open { missing: None }
+            State::listed()
         };
         Known { cell, created, state }
     }
@@ -106,7 +106,7 @@ impl Ledger {
             self.end(cell, task, time, End { created, at, seen, counts, provisional_since })
         } else {
             self.kinds.add_open(cell);
-            State::Open { missing: None }
+            State::listed()
         };
         Known { cell, state, ..known }
     }

@@ -38,6 +38,7 @@ mod kind;
 mod kinds;
 mod known;
 mod observations;
+mod runs;
 mod saved;
 mod snapshot;
 mod window;
