@@ -57,9 +57,11 @@ impl Ledger {
         let state = if task.has_ended() {
             let counts = counts_as_created
                 || (self.is_believable(task, time) && task.ended.is_some_and(|ended| ended > self.baseline));
-            let at = match (task.ended, phase) {
+            // A heal reads a nonsensical end again, long after its task has left the window.
+            let has_end = task.ended.is_some() && (self.watched.is_none() || self.is_believable(task, time));
+            let at = match (has_end, phase) {
                 // When it was first seen ended says nothing about what ended long before the exporter started.
-                (None, Phase::Baseline) => task.started.unwrap_or(created).min(time.last_answer),
+                (false, Phase::Baseline) => task.started.unwrap_or(created).min(time.last_answer),
                 _ => self.end_of(task, time),
             };
             let seen = match phase {
