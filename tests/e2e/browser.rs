@@ -63,11 +63,6 @@ impl Browser {
         answer["result"]["value"].clone()
     }
 
-    /// Sends these headers with every request from now on.
-    pub fn send_headers(&mut self, headers: &Value) {
-        self.call("Network.setExtraHTTPHeaders", &json!({"headers": headers}));
-    }
-
     fn call(&mut self, method: &str, params: &Value) -> Value {
         self.last += 1;
         let id = self.last;
