@@ -14,6 +14,7 @@ use tracing::error;
 use super::poller::AccountPoller;
 use crate::api::{Reason, TaskList};
 use crate::exposition::Failure;
+use crate::time::Timestamp;
 
 /// The wait before the first restart, which then doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -130,7 +131,8 @@ impl<L: TaskList + 'static> Supervised<L> {
         let wait = backoff(trouble.restarts);
         trouble.restarts += 1;
         self.restart_at = Some(now + wait);
-        self.poller.view.failed(failure, self.poller.activity.polling_for());
+        // Not by the clock of the poller: that may be what broke.
+        self.poller.view.failed(failure, self.poller.activity.polling_for(), Timestamp::now());
         error!(account = self.poller.name, restarts = trouble.restarts, ?wait, "{message}");
     }
 }

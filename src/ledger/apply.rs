@@ -95,6 +95,7 @@ impl Ledger {
             }
             State::Provisional { granule, counts, since, .. } => {
                 self.kinds.remove_ended(known.cell, granule);
+                self.failures.take_back(&task.id);
                 (counts, Some(since))
             }
         };
@@ -128,6 +129,7 @@ impl Ledger {
     /// Counts a task as ended; one with an unknown status enters the counters only when it is final.
     fn end(&mut self, cell: Cell, task: &Task, time: PollTime, end: End) -> State {
         let granule = self.kinds.add_ended(cell, end.at, time.first_answer);
+        self.failures.note(task, end.created, end.at);
         if !task.status.is_final() {
             let since = end.provisional_since.unwrap_or(time.last_answer);
             let End { counts, at: ended, .. } = end;

@@ -244,6 +244,7 @@ impl Face {
             created: Some(timestamp(life.created())),
             started: seen(life.started()),
             ended: life.ended().and_then(seen),
+            subject: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clumio_exporter::api::{Error, Filter, Page, TaskList};
-use clumio_exporter::ledger::Snapshot;
+use clumio_exporter::ledger::{Periods, Snapshot};
 use clumio_exporter::poll::{Poller, Report};
 use clumio_exporter::state::{self, Memory, Storage, Written};
 use proptest::prelude::*;
@@ -172,8 +172,11 @@ impl Run {
             self.check(snapshot, poll, true)?;
         }
         self.behind = 0;
-        // Another window acts at once.
-        let numbers = |snapshot: &Snapshot| Snapshot { window: Duration::ZERO, ..snapshot.clone() };
+        // Another window acts at once, and so does its picture.
+        let numbers = |snapshot: &Snapshot| {
+            let periods = Periods { length: Duration::ZERO, list: Vec::new() };
+            Snapshot { window: Duration::ZERO, periods, ..snapshot.clone() }
+        };
         let (found_numbers, kept) = (found.as_ref().map(numbers), self.kept.snapshot.as_ref().map(numbers));
         prop_assert_eq!(found_numbers, kept, "a restart serves what was not kept");
         self.kept.restored();
