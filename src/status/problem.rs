@@ -39,6 +39,20 @@ pub struct Problem {
     pub remedy: &'static str,
 }
 
+// === impl Severity ===
+
+impl Severity {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 // === impl Problem ===
 
 impl Problem {
