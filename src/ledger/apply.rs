@@ -57,9 +57,11 @@ impl Ledger {
         let state = if task.has_ended() {
             let counts = counts_as_created
                 || (self.is_believable(task, time) && task.ended.is_some_and(|ended| ended > self.baseline));
-            let at = match (task.ended, phase) {
+            // A heal reads a nonsensical end again, long after its task has left the window.
+            let has_end = task.ended.is_some() && (self.watched.is_none() || self.is_believable(task, time));
+            let at = match (has_end, phase) {
                 // When it was first seen ended says nothing about what ended long before the exporter started.
-                (None, Phase::Baseline) => task.started.unwrap_or(created).min(time.last_answer),
+                (false, Phase::Baseline) => task.started.unwrap_or(created).min(time.last_answer),
                 _ => self.end_of(task, time),
             };
             let seen = match phase {
@@ -69,7 +71,7 @@ impl Ledger {
             self.end(cell, task, time, End { created, at, seen, counts, provisional_since: None })
         } else {
             self.kinds.add_open(cell);
-            State::Open { missing: None }
+            State::listed()
         };
         Known { cell, created, state }
     }
@@ -106,7 +108,7 @@ impl Ledger {
             self.end(cell, task, time, End { created, at, seen, counts, provisional_since })
         } else {
             self.kinds.add_open(cell);
-            State::Open { missing: None }
+            State::listed()
         };
         Known { cell, state, ..known }
     }
@@ -137,7 +139,7 @@ impl Ledger {
         let mark = Mark { created: end.created, granule, has_no_end: task.ended.is_none() };
         let is_believable = self.is_believable(task, time);
         // One that a heal reads may have ended long before it: only what the API says is better than what was noted.
-        if !self.is_fresh || (is_believable && !mark.has_no_end) {
+        if self.watched.is_none() || (is_believable && !mark.has_no_end) {
             self.kinds.note_end(cell, end.at);
         }
         if is_believable {

@@ -7,7 +7,12 @@
 //! - A task that both know stays as it is: both read it in this poll.
 //! - A task that only the fresh one knows was missed. It is followed from now on, and in no counter for its past.
 //! - A task that only the old one knows is out of a fresh pass' reach: it was created before everything that the pass
-//!   read. It stays, if it is open; if it has ended and is still in the window, it is *pinned* ([`Pinned`]).
+//!   read, or the API hid it meanwhile. It stays, if it is open; if it has ended and is still in the window, it is
+//!   *pinned* ([`Pinned`]).
+//!
+//! That the fresh one does not know a task must say that it does not count it. So it forgets no id that the old one
+//! could still move or has pinned ([`Ledger::fresh`]), and of a pinned task that it may have read and forgotten all the
+//! same, nothing is assumed.
 //!
 //! Where the two disagree in any other way (an answer from a replica that lags is in one of them, or the API shows
 //! fewer tasks), nothing is taken over, and a later poll tries again.
@@ -51,12 +56,13 @@ impl Ledger {
     }
 
     /// An empty ledger for a first pass beside this one, with the same places for kinds. It reads what was created from
-    /// [`Ledger::read_from`] on.
+    /// [`Ledger::read_from`] on, and remembers all of that which this one follows or has pinned.
     #[must_use]
     pub fn fresh(&mut self, rules: &Rules, baseline: Timestamp) -> Self {
         let read_from = earlier(baseline, self.reach(rules.window));
         let kinds = self.kinds.emptied(rules.window);
-        let mut fresh = Self { kinds, is_fresh: true, ..Self::new(rules.clone(), baseline, read_from) };
+        let watched = Some(self.followed().chain(self.pinned.keys()).cloned().collect());
+        let mut fresh = Self { kinds, watched, ..Self::new(rules.clone(), baseline, read_from) };
         fresh.creations.compare_with(&mut self.creations);
         fresh
     }
@@ -105,7 +111,7 @@ impl Ledger {
             };
             healed.tasks.insert(id.clone(), agreed);
         }
-        let moved = healed.keep_pinned(fresh, &cells, polled.first_answer);
+        let moved = healed.keep_pinned(fresh, &cells, polled.first_answer)?;
         let mut before = self.kinds.clone();
         for Pinned { cell, mark } in moved {
             before.remove_ended(cell, mark.granule);
@@ -159,33 +165,44 @@ impl Ledger {
         }
     }
 
-    /// Counts the pinned tasks where they were, and no other way; gives those that the fresh ledger found where they ended.
-    fn keep_pinned(&mut self, fresh: &Self, cells: &Cells, at: Timestamp) -> Vec<Pinned> {
+    /// Counts the pinned tasks where they were, and no other way; gives those that the fresh ledger found where they ended,
+    /// and that need no pin any more. None if it cannot be known of one whether the fresh ledger counts it.
+    fn keep_pinned(&mut self, fresh: &Self, cells: &Cells, at: Timestamp) -> Option<Vec<Pinned>> {
         let mut moved = Vec::new();
-        let read_from = fresh.read_from();
-        for (id, Pinned { cell, mark }) in self.pinned.clone() {
-            match fresh.pinned.get(&id) {
-                Some(found) => self.kinds.remove_ended(cells.of(found.cell), found.mark.granule),
-                None if mark.created < read_from => {}
-                // The pass has read it, and counts it where it ended, as the API says by now.
-                None => {
-                    moved.push(Pinned { cell, mark });
-                    continue;
+        for (id, pinned @ Pinned { cell, mark }) in std::mem::take(&mut self.pinned) {
+            if let Some(found) = fresh.pinned.get(&id) {
+                self.kinds.remove_ended(cells.of(found.cell), found.mark.granule);
+            } else if let Some(known) = fresh.tasks.get(&id) {
+                // An answer from a replica that lags.
+                if let State::Open { .. } = known.state {
+                    return None;
                 }
+                // The pass has read it, and counts it where it ended, as the API says by now.
+                moved.push(pinned);
+                continue;
+            } else if !fresh.has_not_read(&id, mark) {
+                return None;
             }
             self.kinds.restore_ended(cell, mark.granule, at);
+            self.pinned.insert(id, pinned);
         }
         for (id, found) in &fresh.pinned {
             let cell = cells.of(found.cell);
             self.pinned.entry(id.clone()).or_insert(Pinned { cell, mark: found.mark });
         }
-        moved
+        Some(moved)
+    }
+
+    /// Whether a fresh ledger that does not remember this pinned task never read it.
+    fn has_not_read(&self, id: &TaskId, mark: Mark) -> bool {
+        let is_watched = self.watched.as_ref().is_some_and(|watched| watched.contains(id));
+        is_watched || mark.created < self.read_from()
     }
 
     /// Forgets the pinned tasks that have left the window. A fresh ledger keeps those without an end: where it counts
     /// them says nothing, and the one that it is to heal has to be told that it has read them.
     pub(super) fn unpin(&mut self, at: Timestamp) {
-        let (kinds, is_fresh) = (&self.kinds, self.is_fresh);
+        let (kinds, is_fresh) = (&self.kinds, self.watched.is_some());
         self.pinned.retain(|_, Pinned { mark, .. }| {
             kinds.is_in_window(mark.granule, at) || (is_fresh && mark.has_no_end)
         });

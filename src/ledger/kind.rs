@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::counter::Counter;
 use super::observations::{Durations, Histogram, Observations};
+use super::runs::Runs;
 use super::saved::{Contradiction, SavedKind, SavedStatus};
 use super::snapshot::{KindSample, StatusSample};
-use super::window::EndedCounts;
+use super::window::{EndedCounts, Window};
 use crate::tasks::{Label, Status};
 use crate::time::Timestamp;
 
@@ -83,7 +84,7 @@ impl Kind {
         }
     }
 
-    pub(super) fn restored(saved: SavedKind) -> Result<Self, Contradiction> {
+    pub(super) fn restored(saved: SavedKind, window: Window) -> Result<Self, Contradiction> {
         let mut kind = Self::new(saved.category, saved.task_type);
         kind.created = saved.created.restored().ok_or(Contradiction::Counts)?;
         if saved.statuses.len() > kind.statuses.len() + MAX_OTHER_STATUSES + 1 {
@@ -95,7 +96,7 @@ impl Kind {
             if seen.contains(&status) {
                 return Err(Contradiction::Kinds);
             }
-            let restored = Numbers::restored(numbers)?;
+            let restored = Numbers::restored(numbers, window)?;
             match kind.statuses.iter_mut().find(|numbers| numbers.status == status) {
                 Some(numbers) => *numbers = restored,
                 None => kind.statuses.push(restored),
@@ -108,13 +109,13 @@ impl Kind {
         Ok(kind)
     }
 
-    pub(super) fn saved(&self) -> SavedKind {
+    pub(super) fn saved(&self, window: Window) -> SavedKind {
         SavedKind {
             category: self.category.clone(),
             task_type: self.task_type.clone(),
             created: self.created.saved(),
             queue: self.queue.as_deref().map(Histogram::saved).map(Box::new),
-            statuses: self.statuses.iter().map(Numbers::saved).collect(),
+            statuses: self.statuses.iter().map(|numbers| numbers.saved(window)).collect(),
         }
     }
 
@@ -142,9 +143,9 @@ impl Numbers {
         Self { status, open: 0, ended: EndedCounts::default(), ended_total, last_ended: None, run: None }
     }
 
-    pub(super) fn restored(saved: SavedStatus) -> Result<Self, Contradiction> {
+    pub(super) fn restored(saved: SavedStatus, window: Window) -> Result<Self, Contradiction> {
         let SavedStatus { status, ended, ended_total, last_ended, run } = saved;
-        let ended = EndedCounts::restored(ended).ok_or(Contradiction::Counts)?;
+        let ended = ended.restored(window).ok_or(Contradiction::Counts)?;
         let fresh = Self::new(status);
         let ended_total = match ended_total {
             Some(counter) => Some(counter.restored().ok_or(Contradiction::Counts)?),
@@ -165,10 +166,10 @@ impl Numbers {
         is_free
     }
 
-    pub(super) fn saved(&self) -> SavedStatus {
+    fn saved(&self, window: Window) -> SavedStatus {
         SavedStatus {
             status: self.status.clone(),
-            ended: self.ended.granules().clone(),
+            ended: Runs::of(&self.ended, window),
             ended_total: self.ended_total.as_ref().map(Counter::saved),
             last_ended: self.last_ended,
             run: self.run.as_deref().map(Histogram::saved).map(Box::new),

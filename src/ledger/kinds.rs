@@ -68,6 +68,7 @@ impl Kinds {
         rules: &Rules,
     ) -> Result<Self, Contradiction> {
         let mut kinds = Self { slack: slack.clamp(0, MOST_SLACK), ..Self::new(window, rules) };
+        let kept_with = kinds.window;
         kinds.set_rules(rules);
         for kind in saved {
             let place = u32::try_from(kinds.all.len()).map_err(|_| Contradiction::Kinds)?;
@@ -78,7 +79,7 @@ impl Kinds {
             kinds.folded += usize::from(kind.task_type == Label::other());
             let words = kind.statuses.iter().filter(|numbers| !numbers.status.is_known());
             kinds.other_statuses.extend(words.map(|numbers| Label::from(numbers.status.clone())));
-            kinds.all.push(Kind::restored(kind)?);
+            kinds.all.push(Kind::restored(kind, kept_with)?);
         }
         // What stands for words beyond the cap is not one of them.
         let words = kinds.other_statuses.iter().filter(|word| **word != Label::other());
@@ -90,7 +91,7 @@ impl Kinds {
 
     /// The kinds, to be kept.
     pub(super) fn saved(&self) -> Vec<SavedKind> {
-        self.all.iter().map(Kind::saved).collect()
+        self.all.iter().map(|kind| kind.saved(self.window)).collect()
     }
 
     /// The position of a cell's kind, and its status.
@@ -320,6 +321,7 @@ impl Cells {
 #[cfg(test)]
 mod tests {
     use super::super::counter::Counter;
+    use super::super::runs::Runs;
     use super::super::saved::SavedStatus;
     use super::*;
 
@@ -380,7 +382,7 @@ mod tests {
             statuses: words
                 .map(|n| SavedStatus {
                     status: Status::from_word(&format!("status {n}")),
-                    ended: BTreeMap::new(),
+                    ended: Runs::default(),
                     ended_total: None,
                     last_ended: None,
                     run: None,

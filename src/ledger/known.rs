@@ -74,6 +74,19 @@ pub(super) struct Missing {
     polls: u8,
 }
 
+// === impl State ===
+
+impl State {
+    /// Open, and returned by the API.
+    pub(super) fn listed() -> Self {
+        Self::Open { missing: None }
+    }
+
+    pub(super) fn is_listed(&self) -> bool {
+        *self == Self::listed()
+    }
+}
+
 // === impl Known ===
 
 impl Known {

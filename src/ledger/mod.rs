@@ -38,6 +38,7 @@ mod kind;
 mod kinds;
 mod known;
 mod observations;
+mod runs;
 mod saved;
 mod snapshot;
 mod window;
@@ -117,8 +118,9 @@ pub struct Ledger {
     heals: Option<Heals>,
     pinned: HashMap<TaskId, Pinned>,
     missed: u64,
-    /// Whether it reads everything anew beside another one, to heal it.
-    is_fresh: bool,
+    /// In one that reads everything anew beside another one, to heal it: what that one followed or had pinned when it
+    /// began. None of these is forgotten once it was read, so that the heal can tell whether it was.
+    watched: Option<HashSet<TaskId>>,
 }
 
 // === impl Ledger ===
@@ -145,7 +147,7 @@ impl Ledger {
             heals: None,
             pinned: HashMap::new(),
             missed: 0,
-            is_fresh: false,
+            watched: None,
         }
     }
 
@@ -339,7 +341,9 @@ impl Ledger {
         }
         let listed_from = self.listed_from();
         self.unpin(at);
-        self.tasks.retain(|_, known| !known.can_be_forgotten(&self.rules, listed_from, at));
+        let is_watched = |id: &TaskId| self.watched.as_ref().is_some_and(|watched| watched.contains(id));
+        self.tasks
+            .retain(|id, known| is_watched(id) || !known.can_be_forgotten(&self.rules, listed_from, at));
         self.remembered_from = listed_from;
     }
 

@@ -3,7 +3,7 @@
 //! What follows from the rest is not kept (how many tasks are open, which place a kind has), so that what is kept
 //! can contradict itself in few ways, and each of them is found when it is read: a file is input.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,7 @@ use super::heal::{Mark, Pinned};
 use super::kinds::Kinds;
 use super::known::{Known, State};
 use super::observations::Histogram;
-use super::window::Granule;
+use super::runs::Runs;
 use super::{Ledger, PollTime, Rules};
 use crate::tasks::{Label, Status, TaskId};
 use crate::time::Timestamp;
@@ -59,8 +59,8 @@ pub(super) struct SavedKind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SavedStatus {
     pub(super) status: Status,
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) ended: BTreeMap<Granule, u64>,
+    #[serde(default, skip_serializing_if = "Runs::is_empty")]
+    pub(super) ended: Runs,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ended_total: Option<Counter>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +77,8 @@ pub(super) struct SavedTask {
     kind: u32,
     status: Status,
     created: Timestamp,
+    /// Nearly all tasks that are kept by the thousand are open, and there.
+    #[serde(default = "State::listed", skip_serializing_if = "State::is_listed")]
     state: State,
 }
 
@@ -194,7 +196,7 @@ impl Ledger {
             heals,
             pinned,
             missed: saved.missed_total,
-            is_fresh: false,
+            watched: None,
         })
     }
 }

@@ -57,6 +57,18 @@ impl Window {
         if self == other { 0 } else { self.granule.max(other.granule) }
     }
 
+    /// This granule and those that follow it; none where time ends.
+    pub(super) fn granules_from(self, first: Granule) -> impl Iterator<Item = Option<Granule>> {
+        let end = move |after| first.0.checked_add(self.granule.checked_mul(after)?).map(Granule);
+        (0..).map(end)
+    }
+
+    /// How many granules `to` comes after `from`; none if it is none of those that follow it.
+    pub(super) fn granules_between(self, from: Granule, to: Granule) -> Option<i64> {
+        let apart = to.0.checked_sub(from.0)?;
+        (apart % self.granule == 0).then_some(apart / self.granule)
+    }
+
     /// Whether a granule has not left by `at`.
     pub(super) fn has(self, granule: Granule, at: Timestamp) -> bool {
         granule > self.left(at)
@@ -122,15 +134,15 @@ impl EndedCounts {
         })
     }
 
-    /// The counts, to be kept.
-    pub(super) fn granules(&self) -> &BTreeMap<Granule, u64> {
-        &self.granules
+    /// The counts, the oldest first.
+    pub(super) fn granules(&self) -> impl Iterator<Item = (Granule, u64)> {
+        self.granules.iter().map(|(granule, count)| (*granule, *count))
     }
 
     /// Counts that were kept; none if they cannot be added up.
-    pub(super) fn restored(granules: BTreeMap<Granule, u64>) -> Option<Self> {
-        let sum = granules.values().try_fold(0_u64, |sum, count| sum.checked_add(*count))?;
-        (sum <= MOST).then_some(Self { granules, sum })
+    pub(super) fn restored(granules: Vec<(Granule, u64)>) -> Option<Self> {
+        let sum = granules.iter().try_fold(0_u64, |sum, (_, count)| sum.checked_add(*count))?;
+        (sum <= MOST).then(|| Self { granules: BTreeMap::from_iter(granules), sum })
     }
 }
 
@@ -179,9 +191,9 @@ mod tests {
         let window = Window::new(Duration::from_mins(1));
         let granule = window.granule(second(100));
         let mut counts =
-            EndedCounts::restored([(granule, MOST)].into()).expect("as many as that must be taken in");
+            EndedCounts::restored(vec![(granule, MOST)]).expect("as many as that must be taken in");
         counts.add(window, granule, second(100));
         assert_eq!(counts.sum(), MOST);
-        assert_eq!(EndedCounts::restored([(granule, MOST + 1)].into()).map(|counts| counts.sum()), None);
+        assert_eq!(EndedCounts::restored(vec![(granule, MOST + 1)]).map(|counts| counts.sum()), None);
     }
 }

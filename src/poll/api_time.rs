@@ -56,7 +56,11 @@ impl Answers {
         if self.first.len() < ANSWERS {
             self.first.push((date, received));
         }
-        self.last = Some(received);
+        // Pages are read side by side, and need not come in the order in which they are taken in.
+        let is_later = self.last.is_none_or(|last| last.steady < received.steady);
+        if is_later {
+            self.last = Some(received);
+        }
     }
 
     /// What the answers say, or this machine's clock where none says anything.
@@ -177,6 +181,17 @@ mod tests {
 
     fn resolve(time: &mut ApiTime, answers: &Answers) -> Option<i64> {
         time.resolve(answers).map(|time| time.first_answer.as_second() - START)
+    }
+
+    #[test]
+    fn the_last_answer_is_the_one_that_came_last_in_whatever_order_they_are_read() {
+        let mut answers = Answers::default();
+        for came in [0, 90, 30] {
+            let at = Moment { wall: second(START), steady: Duration::from_secs(came) };
+            answers.note(Some(second(START + i64::try_from(came).expect("it must fit"))), at);
+        }
+        let time = ApiTime::default().estimate(&answers).expect("the answers must agree");
+        assert_eq!((time.first_answer, time.last_answer), (second(START), second(START + 90)));
     }
 
     #[test]

@@ -54,7 +54,8 @@ fn begin_hold(counter: Option<&mut Value>) {
 }
 
 /// Version 2 did not know when tasks ended but for the granule, of which the beginning is never too late, nor how long they
-/// took: histograms begin empty. What may not be final is read again by the next poll.
+/// took: histograms begin empty. What may not be final is read again by the next poll. Each granule was named with its
+/// count: it is a run of its own now.
 fn to_version_3(document: &mut Value) {
     let Some(ledger @ Value::Object(_)) = document.get_mut("ledger") else { return };
     let width = widest_granule(ledger);
@@ -85,8 +86,21 @@ fn to_version_3(document: &mut Value) {
             if let Some(newest) = newest {
                 status["last_ended"] = beginning(newest, width);
             }
+            if let Some(runs) = runs(&status["ended"]) {
+                status["ended"] = runs;
+            }
         }
     }
+}
+
+/// A run of one granule for each of these.
+fn runs(granules: &Value) -> Option<Value> {
+    let granules = granules.as_object()?.iter();
+    let mut runs = granules
+        .map(|(granule, count)| Some((granule.parse().ok()?, count)))
+        .collect::<Option<Vec<(i64, _)>>>()?;
+    runs.sort_by_key(|run| run.0);
+    Some(runs.into_iter().map(|(granule, count)| json!([granule, [count]])).collect())
 }
 
 /// How wide granules can be, in seconds.

@@ -1,5 +1,7 @@
 //! Heals: what a ledger takes over from one that has read everything anew.
 
+mod pinned;
+
 use super::*;
 
 /// How long before the baseline the first pass of every scenario reads.
@@ -98,24 +100,6 @@ fn a_heal_finds_what_was_missed_and_counts_it_as_missed_only() {
 }
 
 #[test]
-fn a_heal_keeps_what_a_first_pass_cannot_find() {
-    let seeding = task("seeding", "in_progress", -WEEK - 48 * HOUR);
-    let (mut scenario, tasks) = audited();
-    scenario.poll(HOUR, std::slice::from_ref(&seeding));
-    scenario.poll(HOUR + 1, std::slice::from_ref(&seeding));
-    scenario.poll(HOUR + 2, &[ended("seeding", "failed", -WEEK - 48 * HOUR, HOUR + 1)]);
-    let before = scenario.poll(3 * HOUR, &[]);
-    assert!(before.contains("failed=1 failed total=1"), "{before}");
-    let after = scenario.heal(&rules(), 2 * HOUR, &tasks, 3 * HOUR, &[]).expect("it must be healed");
-    assert_eq!(after, before);
-    let later = scenario.poll(27 * HOUR, &[]);
-    assert!(
-        later.contains("failed total=1") && !later.contains("failed=1"),
-        "it leaves with the window: {later}"
-    );
-}
-
-#[test]
 fn a_heal_keeps_an_open_task_that_is_not_listed() {
     let (mut scenario, tasks) = audited();
     let before = scenario.poll(HOUR + 60, &[]);
@@ -164,29 +148,6 @@ fn a_shorter_window_acts_at_once() {
     let after = scenario.poll(2 * HOUR, &[]);
     assert!(after.contains("completed=5"), "{after}");
     assert!(!scenario.ledger.needs_heal());
-}
-
-#[test]
-fn an_end_that_the_api_fills_in_later_counts_once() {
-    let (mut scenario, mut tasks) = audited();
-    let before = scenario.poll(HOUR + 60, &[task("x", "failed", HOUR)]);
-    assert!(before.contains("failed=1"), "{before}");
-    tasks.push(ended("x", "failed", HOUR, HOUR + 30));
-    let after = scenario.heal(&rules(), 2 * HOUR, &tasks, 2 * HOUR + 60, &[]).expect("it must be healed");
-    assert!(after.contains("failed=1 "), "{after}");
-}
-
-#[test]
-fn an_end_that_nobody_else_knows_is_kept_where_it_was_seen() {
-    let (mut scenario, mut tasks) = audited();
-    let row = task("x", "failed", -30 * HOUR);
-    scenario.poll(HOUR + 10, &[task("x", "in_progress", -30 * HOUR)]);
-    scenario.poll(HOUR + 20, &[task("x", "in_progress", -30 * HOUR)]);
-    let before = scenario.poll(HOUR + 60, std::slice::from_ref(&row));
-    assert!(before.contains("failed=1 "), "{before}");
-    tasks.push(row);
-    let after = scenario.heal(&rules(), 2 * HOUR, &tasks, 2 * HOUR + 60, &[]).expect("it must be healed");
-    assert!(after.contains("failed=1 "), "a first pass would have put it out of the window: {after}");
 }
 
 #[test]
