@@ -13,8 +13,9 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::flaw::Flaw;
+use crate::schedule::Setup;
 use crate::vault::Crash;
-use crate::world::{DAY_ZERO, HOUR, KINDS, Life, MINUTE, SECOND, World, timestamp};
+use crate::world::{DAY_ZERO, HOUR, KINDS, Life, MINUTE, SECOND, Trouble, World, timestamp};
 
 /// The order of rows in a listing.
 #[derive(Debug, Clone, Copy)]
@@ -278,9 +279,29 @@ impl Clocks {
     }
 }
 
-/// Every way to behave, with replicas that lag so far; where the clock is set, answers are quick, and say the same time
-/// or none.
-pub fn behaviours(stale_by: i64, sets_clock: bool) -> impl Strategy<Value = Behaviour> {
+// === impl Behaviour ===
+
+impl Behaviour {
+    /// The same without what would take a run out of what is promised.
+    pub fn within(self, setup: &Setup) -> Self {
+        let mut within = Self { stale_by: setup.stale_by, ..self };
+        if setup.sets_clock() {
+            // Answers are quick (see the lateness then), and all say the same time, or none.
+            within = Self { wrong_date: 0.0, slowest: self.slowest / 100, ..within };
+        } else {
+            within.has_date = true;
+        }
+        // A row that is gone and that a replica still shows makes up for one that slipped, until an audit finds it.
+        if setup.trouble == Trouble::Vanishing && setup.stale_by > 0 && matches!(self.order, Order::Unstable)
+        {
+            within.order = Order::Scattered;
+        }
+        within
+    }
+}
+
+/// Every way to behave.
+pub fn behaviours() -> impl Strategy<Value = Behaviour> {
     let order = prop_oneof![
         Just(Order::NewestFirst),
         Just(Order::OldestFirst),
@@ -293,20 +314,17 @@ pub fn behaviours(stale_by: i64, sets_clock: bool) -> impl Strategy<Value = Beha
     let slowest = prop_oneof![Just(0), 1..SECOND, 1..(20 * SECOND)];
     let faults = (failing, crashing, wrong_date);
     (order, 2..40_u32, faults, any::<(bool, bool)>(), slowest, any::<u64>()).prop_map(
-        move |(order, max_limit, (failing, crashing, wrong_date), (coarse, has_date), slowest, seed)| {
-            let (wrong_date, slowest) = if sets_clock { (0.0, slowest / 100) } else { (wrong_date, slowest) };
-            Behaviour {
-                order,
-                max_limit,
-                failing,
-                crashing,
-                wrong_date,
-                has_date: has_date || !sets_clock,
-                stale_by,
-                coarse,
-                slowest,
-                seed,
-            }
+        |(order, max_limit, (failing, crashing, wrong_date), (coarse, has_date), slowest, seed)| Behaviour {
+            order,
+            max_limit,
+            failing,
+            crashing,
+            wrong_date,
+            has_date,
+            stale_by: 0,
+            coarse,
+            slowest,
+            seed,
         },
     )
 }

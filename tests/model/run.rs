@@ -18,7 +18,7 @@ use crate::instants::check_instants;
 use crate::schedule::{Change, Config, Schedule, Setup};
 use crate::tally::{Happening, tally};
 use crate::truth::{Instants, Trace, View, published};
-use crate::vault::{Crash, Vault};
+use crate::vault::{Crash, Found, Vault};
 use crate::world::{DAY_ZERO, MINUTE, MISSING_FOR, SECOND, Trouble};
 
 /// What the poller and the test share.
@@ -42,6 +42,9 @@ pub struct Run {
     offsets: Offsets,
     /// The most that what is kept may say of it.
     most_kept: i64,
+    /// What the next process must know, and the most that it may think, if it finds the state of a poll that was said
+    /// not to be kept.
+    doubtful: Option<(Belief, i64)>,
     /// How far ahead the clock is by which the exporter goes.
     ahead: i64,
     /// Whether the last poll went by another time than that clock's.
@@ -127,6 +130,7 @@ impl Run {
             polls_kept: 0,
             offsets: Offsets::default(),
             most_kept: 0,
+            doubtful: None,
             ahead: 0,
             was_off: false,
             served: None,
@@ -194,12 +198,16 @@ impl Run {
     /// Begins a process with what the one before kept. If that ended in a poll, that poll may have been kept.
     fn restart(&mut self, interrupted: Option<(i64, i64)>) -> Result<(), TestCaseError> {
         self.api.restart_clocks();
+        let options = self.config.options(&self.setup);
+        let Found { restored, is_doubtful } = self.vault.found(&options.rules);
+        if let Some((kept, most_kept)) = self.doubtful.take().filter(|_| is_doubtful) {
+            (self.kept, self.most_kept, self.polls_kept) = (kept, most_kept, self.polls_kept + 1);
+        }
         if self.kept.first_published.is_none() && self.ahead > 0 {
             self.set_clock(0);
         }
         let (list, storage) = (Shared(Arc::clone(&self.api)), Shared(Arc::clone(&self.vault)));
-        let options = self.config.options(&self.setup);
-        let Some(restored) = self.vault.restored(&options.rules) else {
+        let Some(restored) = restored else {
             self.poller = Poller::new(list, storage, options);
             self.live = Belief::new(self.api.world.lives.len());
             self.kept = self.live.clone();
@@ -214,6 +222,7 @@ impl Run {
         if self.vault.polls() > self.polls_kept {
             prop_assert!(interrupted.is_some() && found.is_some(), "a poll was kept that nobody made");
             let (Some(poll), Some(snapshot)) = (interrupted, &found) else { return Ok(()) };
+            self.polls_kept += 1;
             self.check(snapshot, poll, true)?;
         }
         self.offsets = Offsets { least: self.ahead, most: self.most_kept }.with(self.ahead);
@@ -244,9 +253,28 @@ impl Run {
                 return Ok(false);
             }
         };
-        self.check(&snapshot, (start, self.api.now()), state.is_ok())?;
+        let poll = (start, self.api.now());
+        self.polls_kept += u64::from(state.is_ok());
+        prop_assert_eq!(self.vault.polls(), self.polls_kept, "kept, or not");
+        if let Some(doubtful) = self.vault.doubtful(&self.config.rules(&self.setup)) {
+            self.rehearse(&doubtful, poll)?;
+        } else if state.is_ok() {
+            self.doubtful = None;
+        }
+        self.check(&snapshot, poll, state.is_ok())?;
         self.heal().await?;
         Ok(true)
+    }
+
+    /// Checks what a process would find if the save of this poll, which failed, turned out to have worked.
+    fn rehearse(&mut self, snapshot: &Snapshot, poll: (i64, i64)) -> Result<(), TestCaseError> {
+        let before = (self.live.clone(), self.kept.clone(), self.served.clone());
+        let times = (self.offsets, self.most_kept, self.was_off, self.facts);
+        self.check(snapshot, poll, true)?;
+        self.doubtful = Some((self.kept.clone(), self.most_kept));
+        (self.live, self.kept, self.served) = before;
+        (self.offsets, self.most_kept, self.was_off, self.facts) = times;
+        Ok(())
     }
 
     async fn heal(&mut self) -> Result<(), TestCaseError> {
@@ -270,8 +298,6 @@ impl Run {
         // A first pass or a heal may have read by a time that was set back since.
         let latest = snapshot.at.as_millisecond() + self.offsets.most - self.ahead;
         self.check_time(snapshot, poll)?;
-        prop_assert_eq!(self.vault.polls(), self.polls_kept + u64::from(is_kept), "kept, or not");
-        self.polls_kept = self.vault.polls();
         let world = Arc::clone(&self.api);
         let view = self.view(snapshot, poll, &[], &world);
         self.live.leave(snapshot, &view, self.facts.window.min(view.window), latest);

@@ -39,9 +39,8 @@ pub struct Setup {
     pub reloads: bool,
     /// Whether the API's clock steps.
     pub steps_clock: bool,
-    /// Whether the clock by which the exporter goes is set, forward and back, while tasks are stamped by another one.
-    pub sets_clock: bool,
-    /// How far that clock may be behind: an end must not be further ahead of it than the overlap.
+    /// How far the clock by which the exporter goes may be set behind that by which tasks are stamped: an end must not
+    /// be further ahead of it than the overlap. Zero: it is never set.
     pub most_behind: i64,
 }
 
@@ -86,7 +85,7 @@ pub enum Change {
 impl Setup {
     /// The same with what depends on the overlap.
     fn with_overlap(self, overlap: i64) -> Self {
-        if self.sets_clock {
+        if self.sets_clock() {
             // The time of a poll can be later than what it lists, so that a row has to appear a whole poll before the
             // overlap has passed.
             return Self { lateness: overlap / 3, most_behind: overlap - 2 * SECOND, ..self };
@@ -95,6 +94,11 @@ impl Setup {
         let (stale_by, lateness) =
             if self.stale_by > 0 { (overlap / 3, overlap - overlap / 3) } else { (0, overlap) };
         Self { stale_by, lateness, ..self }
+    }
+
+    /// Whether the clock by which the exporter goes is set, forward and back.
+    pub fn sets_clock(&self) -> bool {
+        self.most_behind > 0
     }
 
     /// Whether a heal can run.
@@ -137,7 +141,7 @@ pub fn schedules() -> impl Strategy<Value = Schedule> {
     (setups(), overlaps()).prop_flat_map(|(setup, overlap)| {
         let setup = setup.with_overlap(overlap);
         let world = worlds(setup.lateness, setup.trouble);
-        let behaviour = behaviours(setup.stale_by, setup.sets_clock);
+        let behaviour = behaviours().prop_map(move |it| it.within(&setup));
         let steps = steps(setup, overlap);
         (Just(setup), configs(overlap), world, behaviour, habits(), steps).prop_map(
             |(setup, config, world, behaviour, habits, steps)| {
@@ -185,8 +189,7 @@ fn setups() -> impl Strategy<Value = Setup> {
                 folds: folds && trouble != Trouble::Late,
                 reloads,
                 steps_clock,
-                sets_clock,
-                most_behind: 0,
+                most_behind: i64::from(sets_clock),
             }
         },
     )
@@ -220,7 +223,7 @@ fn steps(setup: Setup, overlap: i64) -> impl Strategy<Value = Vec<Step>> {
         2 if setup.reloads => Change::RestartWith(config.at_least_a_day_for(setup.trouble)),
         3..=5 if setup.reloads => Change::Reload(config.at_least_a_day_for(setup.trouble)),
         6..=7 if setup.steps_clock => Change::ClockSteps(by),
-        8..=13 if setup.sets_clock => Change::ClockIsSet(ahead),
+        8..=13 if setup.sets_clock() => Change::ClockIsSet(ahead),
         _ => Change::Nothing,
     };
     let by = prop_oneof![0..(10 * MINUTE), (0..(8 * HOUR))];

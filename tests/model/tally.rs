@@ -14,6 +14,18 @@ pub enum Happening {
     LocalClockBack,
     /// A poll was taken at an earlier instant than the one before.
     TimeWentBack,
+    /// A process ended while it wrote the new file of a state, or before that was synced.
+    TornSave,
+    /// It ended before the file was renamed.
+    CrashBeforeRename,
+    /// It ended after that, and the next one found the new file.
+    RenameFound,
+    /// The machine ended before the folder was synced, and the next process found the old file.
+    RenameLost,
+    /// The folder could not be synced.
+    FailedAfterRename,
+    /// The same, and the next process found the new file.
+    DoubtfulFound,
 }
 
 thread_local! {
@@ -22,8 +34,18 @@ thread_local! {
 }
 
 /// Each of them.
-const ALL: [Happening; 4] =
-    [Happening::ClockForward, Happening::DateBack, Happening::LocalClockBack, Happening::TimeWentBack];
+const ALL: [Happening; 10] = [
+    Happening::ClockForward,
+    Happening::DateBack,
+    Happening::LocalClockBack,
+    Happening::TimeWentBack,
+    Happening::TornSave,
+    Happening::CrashBeforeRename,
+    Happening::RenameFound,
+    Happening::RenameLost,
+    Happening::FailedAfterRename,
+    Happening::DoubtfulFound,
+];
 
 /// It happened once more in this test.
 pub fn tally(happening: Happening) {
