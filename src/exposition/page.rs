@@ -115,4 +115,13 @@ mod tests {
         let unchanged = later + Duration::from_secs(9);
         assert_eq!(render(&cache, unchanged, &changes, "three "), "two live");
     }
+    #[test]
+    fn a_scrape_of_a_fresh_page_allocates_nothing() {
+        let (cache, now) = (Cache::default(), Instant::now());
+        render(&cache, now, &AtomicU64::new(0), "polled ");
+        let scrape = || cache.fresh(now).map(|page| (page.plain.clone(), page.gzip.clone()));
+        // The first one makes the bytes shareable.
+        assert!(scrape().is_some());
+        assert_eq!(allocation_counter::measure(|| drop(scrape())).count_total, 0);
+    }
 }
