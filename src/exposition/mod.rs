@@ -6,6 +6,7 @@
 mod account;
 mod families;
 mod family;
+mod gzip;
 mod page;
 mod reloads;
 mod requests;
@@ -139,8 +140,8 @@ impl Exposition {
 
     /// The page; it can take milliseconds to render.
     pub fn page(&self) -> Arc<Page> {
-        let polled = |into: &mut Vec<u8>| encode(&self.polled_families(), into);
-        let live = |into: &mut Vec<u8>| encode(&self.live_families(), into);
+        let polled = |into: &mut String| encode(&self.polled_families(), into);
+        let live = |into: &mut String| encode(&self.live_families(), into);
         self.cache.render(Instant::now(), &self.changes, polled, live)
     }
 
@@ -176,10 +177,8 @@ impl fmt::Debug for Exposition {
     }
 }
 
-fn encode(families: &[MetricFamily], into: &mut Vec<u8>) {
-    let mut text = String::new();
-    TextEncoder::new().encode_utf8(families, &mut text).expect("no family must be empty or nameless");
-    into.extend(text.into_bytes());
+fn encode(families: &[MetricFamily], into: &mut String) {
+    TextEncoder::new().encode_utf8(families, into).expect("no family must be empty or nameless");
 }
 
 /// Which build this is: always 1.

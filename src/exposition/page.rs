@@ -1,17 +1,16 @@
 //! The rendered page, plain and compressed, and when it is rendered anew.
 //!
-//! A page is rendered when somebody scrapes it and it is a second old; scrapes in between copy it. The part that
-//! comes from polls, which is nearly all of it, is rendered once for each published change.
+//! A page is rendered when somebody scrapes it and it is a second old; scrapes in between share it. The part that
+//! comes from polls, which is nearly all of it, is rendered and compressed once for each published change.
 
-use std::io::Write;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use std::sync::Arc;
+use bytes::Bytes;
+
+use super::gzip::Beginning;
 
 /// How old a page may get before a scrape renders it anew.
 const FRESH_FOR: Duration = Duration::from_secs(1);
@@ -20,9 +19,9 @@ const FRESH_FOR: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Page {
     /// The text.
-    pub plain: Box<[u8]>,
+    pub plain: Bytes,
     /// The text as one gzip member (RFC 1952): some clients stop after the first.
-    pub gzip: Box<[u8]>,
+    pub gzip: Bytes,
     rendered: Instant,
 }
 
@@ -30,7 +29,16 @@ pub struct Page {
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     page: ArcSwapOption<Page>,
-    polled: Mutex<Option<(u64, Vec<u8>)>>,
+    polled: Mutex<Option<Polled>>,
+}
+
+/// The part that comes from polls: how a page begins.
+#[derive(Debug)]
+struct Polled {
+    version: u64,
+    /// Shared with the last page.
+    text: Bytes,
+    compressed: Beginning,
 }
 
 // === impl Cache ===
@@ -48,35 +56,38 @@ impl Cache {
         &self,
         now: Instant,
         changes: &AtomicU64,
-        polled: impl FnOnce(&mut Vec<u8>),
-        live: impl FnOnce(&mut Vec<u8>),
+        polled: impl FnOnce(&mut String),
+        live: impl FnOnce(&mut String),
     ) -> Arc<Page> {
         // Those who scrape together wait for one rendering instead of each doing its own.
-        let mut cached = self.polled.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut cached = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(page) = self.fresh(now) {
             return page;
         }
         let version = changes.load(Ordering::Acquire);
-        let (_, text) = match cached.take() {
-            Some(current) if current.0 == version => cached.insert(current),
-            _ => {
-                let mut text = Vec::new();
-                polled(&mut text);
-                cached.insert((version, text))
-            }
+        let beginning = match cached.take() {
+            Some(current) if current.version == version => cached.insert(current),
+            _ => cached.insert(Polled::new(version, polled)),
         };
-        let mut plain = text.clone();
-        live(&mut plain);
-        let page = Arc::new(Page { gzip: compress(&plain), plain: plain.into(), rendered: now });
+        let mut end = String::new();
+        live(&mut end);
+        let gzip = beginning.compressed.followed_by(end.as_bytes()).into();
+        let plain = Bytes::from([&beginning.text, end.as_bytes()].concat());
+        beginning.text = plain.slice(..beginning.text.len());
+        let page = Arc::new(Page { plain, gzip, rendered: now });
         self.page.store(Some(Arc::clone(&page)));
         page
     }
 }
 
-fn compress(text: &[u8]) -> Box<[u8]> {
-    let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
-    let written = encoder.write_all(text).and_then(|()| encoder.finish());
-    written.expect("writing to memory must not fail").into()
+// === impl Polled ===
+
+impl Polled {
+    fn new(version: u64, render: impl FnOnce(&mut String)) -> Self {
+        let mut text = String::new();
+        render(&mut text);
+        Self { version, compressed: Beginning::of(text.as_bytes()), text: text.into() }
+    }
 }
 
 #[cfg(test)]
@@ -84,8 +95,8 @@ mod tests {
     use super::*;
 
     fn render(cache: &Cache, now: Instant, changes: &AtomicU64, text: &str) -> String {
-        let polled = |into: &mut Vec<u8>| into.extend(text.as_bytes());
-        let page = cache.render(now, changes, polled, |into| into.extend(b"live"));
+        let polled = |into: &mut String| into.push_str(text);
+        let page = cache.render(now, changes, polled, |into| into.push_str("live"));
         String::from_utf8_lossy(&page.plain).into_owned()
     }
 
@@ -103,5 +114,14 @@ mod tests {
         assert_eq!(render(&cache, later, &changes, "two "), "two live");
         let unchanged = later + Duration::from_secs(9);
         assert_eq!(render(&cache, unchanged, &changes, "three "), "two live");
+    }
+    #[test]
+    fn a_scrape_of_a_fresh_page_allocates_nothing() {
+        let (cache, now) = (Cache::default(), Instant::now());
+        render(&cache, now, &AtomicU64::new(0), "polled ");
+        let scrape = || cache.fresh(now).map(|page| (page.plain.clone(), page.gzip.clone()));
+        // The first one makes the bytes shareable.
+        assert!(scrape().is_some());
+        assert_eq!(allocation_counter::measure(|| drop(scrape())).count_total, 0);
     }
 }

@@ -62,8 +62,8 @@ impl Answer {
         }
     }
 
-    /// The answer as HTTP. It is compressed where `asked` allows it.
-    pub(super) fn send(self, asked: &HeaderMap, date: Timestamp, cut: bool) -> Response<Body> {
+    /// The answer as HTTP.
+    pub(super) fn send(self, compress: bool, date: Timestamp, cut: bool) -> Response<Body> {
         let mut answer = Response::new(());
         *answer.status_mut() = self.status;
         let headers = answer.headers_mut();
@@ -74,7 +74,7 @@ impl Answer {
             }
         }
         let mut body = self.body;
-        if let Some(smaller) = compressed(asked, &body) {
+        if let Some(smaller) = compress.then(|| compressed(&body)).flatten() {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             body = smaller;
         }
@@ -110,9 +110,13 @@ fn http_date(at: Timestamp) -> Option<String> {
     jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).ok()
 }
 
-/// The body as gzip, for who asked for that.
-fn compressed(asked: &HeaderMap, body: &Bytes) -> Option<Bytes> {
-    asked.get(ACCEPT_ENCODING)?.to_str().ok()?.split(',').find(|coding| coding.trim() == "gzip")?;
+/// Whether the client takes gzip.
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let codings = headers.get(ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    codings.split(',').any(|coding| coding.trim() == "gzip")
+}
+
+fn compressed(body: &Bytes) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
     encoder.write_all(body).ok()?;
     encoder.finish().ok().map(Bytes::from)

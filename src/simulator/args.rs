@@ -68,6 +68,10 @@ pub struct Args {
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max_limit: u32,
 
+    /// Never compresses an answer, whatever the client takes
+    #[arg(long)]
+    plain: bool,
+
     /// How long a slow answer takes
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = humantime::parse_duration)]
     slow_for: Duration,
@@ -91,6 +95,7 @@ impl Args {
             clock_offset: self.clock_offset,
             order: self.order,
             max_limit: self.max_limit,
+            plain: self.plain,
             faults: self.faults.iter().copied().collect::<Faults>(),
             slow_for: self.slow_for,
             late_by: self.late_by,
@@ -161,6 +166,7 @@ mod tests {
             "--clock-offset",
             "-2h",
             "--max-limit=7",
+            "--plain",
             "--slow-for=1s",
             "--late-by=1m",
         ]);
@@ -172,6 +178,7 @@ mod tests {
             clock_offset: SignedDuration::from_hours(-2),
             order: Order::Scattered,
             max_limit: 7,
+            plain: true,
             faults: Faults::none().with(Fault::Throttle, 0.5).with(Fault::Cut, 1.0),
             slow_for: Duration::from_secs(1),
             late_by: Duration::from_mins(1),

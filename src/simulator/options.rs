@@ -24,6 +24,8 @@ pub struct Options {
     pub order: Order,
     /// The most rows that a page has, whatever a request asks for; 0 is taken as 1.
     pub max_limit: u32,
+    /// Whether answers are never compressed, whatever a client takes.
+    pub plain: bool,
     /// What goes wrong at first.
     pub faults: Faults,
     /// How long a slow answer takes.
@@ -59,6 +61,7 @@ impl Default for Options {
             clock_offset: SignedDuration::ZERO,
             order: Order::default(),
             max_limit: Self::MAX_LIMIT,
+            plain: false,
             faults: Faults::none(),
             slow_for: Duration::from_secs(5),
             late_by: Duration::from_mins(8),

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Method, Response, StatusCode};
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{Answer, TASKS_V1};
+use super::answer::{Answer, TASKS_V1, accepts_gzip};
 use super::faults::Fault;
 use super::refusal::Refusal;
 use super::requests::{Endpoint, Exchange};
@@ -60,7 +60,8 @@ async fn answer(State(face): State<Face>, request: Request) -> Response<Body> {
         .unwrap_or_else(Answer::from);
     let date = date(&mut luck, now);
     lock(&simulator.0.requests).answer(number, endpoint, Some(answer.status.as_u16()), Some(date));
-    answer.send(request.headers(), date, luck.drawn.has(Fault::Cut))
+    let compress = !simulator.options().plain && accepts_gzip(request.headers());
+    answer.send(compress, date, luck.drawn.has(Fault::Cut))
 }
 
 /// Notes the request, and gives its number.

@@ -18,9 +18,9 @@ pub(super) async fn metrics(State(served): State<Arc<Served>>, headers: HeaderMa
     };
     let about = [(CONTENT_TYPE, exposition::CONTENT_TYPE), (VARY, "accept-encoding")];
     if accepts_gzip(&headers) {
-        return (about, [(CONTENT_ENCODING, "gzip")], page.gzip.to_vec()).into_response();
+        return (about, [(CONTENT_ENCODING, "gzip")], page.gzip.clone()).into_response();
     }
-    (about, page.plain.to_vec()).into_response()
+    (about, page.plain.clone()).into_response()
 }
 
 /// The page; rendering takes milliseconds, which other requests need not wait for.

@@ -3,6 +3,7 @@
 //! They run on the client's own runtime under a paused clock, so that waits cost nothing and can be measured
 //! exactly. (A server in another thread would not do: the paused clock would not wait for it.)
 
+mod cost;
 mod faults;
 mod logs;
 mod observer;

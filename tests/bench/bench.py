@@ -1,0 +1,77 @@
+"""Runs the figures that are asked for, prints each, and writes the table if that is all of them."""
+
+import argparse
+import json
+import platform
+import sys
+from pathlib import Path
+
+import accounts
+import history
+import program
+import rows
+import scrape
+
+HERE = Path(__file__).resolve().parent
+BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
+
+FIGURES = {
+    "scrape": scrape.scrape,
+    "requests": rows.requests,
+    "row": rows.row,
+    "first_pass": rows.first_pass,
+    "history": history.history,
+    "one_account": accounts.one_account,
+    "many_accounts": accounts.many_accounts,
+    "size": program.size,
+    "start": program.start,
+}
+# What is the same on every run.
+CHECKED = ("row", "size")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="tests/bench/run", description=__doc__)
+    parser.add_argument("figures", nargs="*", metavar="FIGURE", help=", ".join(FIGURES))
+    parser.add_argument("--quick", action="store_true", help="fewer rows and shorter times; the table stays as it is")
+    parser.add_argument("--check", action="store_true", help="only what is the same on every run, against its bounds")
+    asked = parser.parse_args()
+    names = CHECKED if asked.check else asked.figures or list(FIGURES)
+    if unknown := [name for name in names if name not in FIGURES]:
+        parser.error(f"no such figure: {', '.join(unknown)}; there are {', '.join(FIGURES)}")
+    lines = []
+    for name in names:
+        for figure in FIGURES[name](10 if asked.quick else 1):
+            lines.append(figure)
+            print(f"{name}: {figure.goal}: {figure.figure}: {verdict(figure)}", flush=True)
+    if asked.check:
+        sys.exit(check(lines))
+    if not asked.quick and not asked.figures:
+        write(lines)
+
+
+def verdict(figure):
+    return {True: "met", False: "**not met**", None: ""}[figure.met]
+
+
+def check(lines):
+    """0 if every figure is within its bound; a bound without a figure is a mistake as well."""
+    bounds = json.loads((HERE / "bounds.json").read_text())
+    values = {figure.name: figure.value for figure in lines if figure.name}
+    wrong = [name for name in bounds if values.get(name, float("inf")) > bounds[name]]
+    for name in wrong:
+        print(f"tests/bench/run: {name} is {values.get(name)}, above its bound of {bounds[name]}", file=sys.stderr)
+    return 1 if wrong else 0
+
+
+def write(lines):
+    readme = HERE / "README.md"
+    before, _, rest = readme.read_text().partition(BEGIN)
+    after = rest.partition(END)[2]
+    table = "| goal | figure | |\n|---|---|---|\n"
+    table += "".join(f"| {line.goal} | {line.figure} | {verdict(line)} |\n" for line in lines)
+    readme.write_text(f"{before}{BEGIN}{table}{END}{after}")
+    print(f"tests/bench/run: wrote {readme} on {platform.machine()}")
+
+
+main()

@@ -1,0 +1,113 @@
+"""That neither memory nor a scrape depends on how many rows were read: one world, read for hours and for half a year."""
+
+import re
+import socket
+import subprocess
+import time
+from contextlib import closing
+
+from figures import Figure, most
+from processes import FOLDER, Exporter, account, collected, simulator
+
+FEW = 10_000
+DAYS = 180
+SCRAPES = 8
+
+
+def history(scale):
+    """Memory and scrapes after ten thousand rows and after ten million, with the state on disk.
+
+    Few kinds have series of their own, so that all are seen in hours and the page is the same.
+    """
+    rows = 10_000_000 // scale
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    few_hours = max(2, round(FEW * DAYS * 24 / rows))
+    with simulator("--tasks-per-day", rows // DAYS, "--history-days", DAYS, port=port):
+        few = first_pass(url, "few", f"{few_hours}h")
+        many = first_pass(url, "many", f"{DAYS}d")
+    with closing(socket.create_server(("127.0.0.1", port), backlog=64)):
+        few_scrape, many_scrape = (scraped(url, name, "1h") for name in ("few", "many"))
+        polling = scraped(url, "many", "2s")
+    return [*memory(few, many), *scrapes(few_scrape, many_scrape, polling)]
+
+
+def free_port():
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        return server.getsockname()[1]
+
+
+def config(url, name, lookback, interval):
+    state = FOLDER / f"state-{name}"
+    return f"""
+state.directory = "{state}"
+poll.requests_per_second = 0
+poll.audit_interval = "0s"
+poll.window = "1h"
+limits.max_kinds = 10
+poll.lookback = "{lookback}"
+poll.interval = "{interval}"
+{account(url)}"""
+
+
+def first_pass(url, name, lookback):
+    """What is resident when all is read and ten polls have followed, the most that ever was, and what was read."""
+    with Exporter(config(url, name, lookback, "2s")) as exporter:
+        exporter.wait("clumio_up", 1)
+        cpu, rows = exporter.cpu_seconds(), exporter.total("clumio_exporter_tasks_read_total")
+        exporter.wait("clumio_exporter_polls_total", 10)
+        return {"steady": exporter.kib("VmRSS"), "peak": exporter.kib("VmHWM"), "rows": rows, "cpu": cpu}
+
+
+def scraped(url, name, interval):
+    """Instructions for each byte of a page that is rendered anew, over the state that the first pass left.
+
+    The API takes connections and never answers: with a short interval a poll is under way all the time.
+    """
+    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--instr-atstart=no"]
+    with Exporter(config(url, name, f"{DAYS}d", interval), under=valgrind) as exporter:
+        # The first page has all that is rendered once for a poll; by then the first poll has begun, if one does.
+        exporter.page(gzip=True)
+        time.sleep(6)
+        switch(exporter, "on")
+        length = 0
+        for _ in range(SCRAPES):
+            length += len(exporter.page())
+            time.sleep(1.1)
+        switch(exporter, "off")
+    return collected(exporter.log.read_text()) / length
+
+
+def switch(exporter, state):
+    subprocess.run(["callgrind_control", f"--instr={state}", str(exporter.pid)], check=True, capture_output=True)
+
+
+def memory(few, many):
+    grown = (many["steady"] - few["steady"]) / 1024
+    above = (many["peak"] - many["steady"]) / 1024
+    read = f"{many['rows']:,.0f} rows"
+    rate = many["rows"] / many["cpu"]
+    return [
+        most(
+            "Resident after ten million rows within 1 MiB of after ten thousand (state on disk)",
+            grown,
+            1.0,
+            f"{grown:+.1f} MiB ({few['steady'] / 1024:.1f} after {few['rows']:,.0f} rows, {many['steady'] / 1024:.1f} after {read})",
+        ),
+        most(
+            "The peak of a first pass within 8 MiB of steady (state on disk)",
+            above,
+            8.0,
+            f"{above:+.1f} MiB ({many['peak'] / 1024:.1f} MiB, over {read})",
+        ),
+        Figure("A first pass with the state on disk, for comparison", f"{rate:,.0f} rows for a CPU second", None),
+    ]
+
+
+def scrapes(few, many, polling):
+    rows, poll = abs(many / few - 1), abs(polling / many - 1)
+    goal = "Instructions for a scrape that renders the same within 5 %, for each byte of the page: "
+    return [
+        most(goal + "after ten thousand rows and after ten million", rows, 0.05, f"{many / few - 1:+.1%}"),
+        most(goal + "at rest and while a poll runs", poll, 0.05, f"{polling / many - 1:+.1%}"),
+    ]

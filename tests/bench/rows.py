@@ -1,0 +1,104 @@
+"""What a row costs: reading it, a whole poll, and a first pass."""
+
+import os
+import re
+import subprocess
+from statistics import median
+
+from figures import Figure, least, most
+from processes import EXPORTER, FOLDER, OPENER, PARTS, account, instructions, simulator
+from urllib.request import Request
+
+# A world in which an hour and a day differ by enough rows.
+WORLD = ("--tasks-per-day", 24_000, "--history-days", 2)
+
+
+def row(scale):
+    """Instructions for a row, which are the same on every run."""
+    with simulator(*WORLD) as api:
+        url = f"http://{api.address}"
+        page = FOLDER / "page.json"
+        asked = Request(f"{url}/tasks?limit=100", headers={"Authorization": "Bearer demo-token"})
+        page.write_bytes(OPENER.open(asked).read())
+        deserialize = per_row("deserialize", page)
+        read = per_row("read", page)
+        poll = polled(url)
+    goal = "CPU for a row, at most twice that of `serde_json` into the same wire type: "
+    beside = f"of {deserialize:,.0f} instructions"
+    return [
+        most(
+            goal + "reading it, until it is a task",
+            read / deserialize,
+            2.0,
+            f"{read / deserialize:.2f} times ({read:,.0f} {beside})",
+            name="row_read_ratio",
+        ),
+        most(
+            goal + "all of a poll, with HTTP, the listing and the ledger",
+            poll / deserialize,
+            2.0,
+            f"{poll / deserialize:.2f} times ({poll:,.0f} {beside})",
+            name="row_poll_ratio",
+        ),
+    ]
+
+
+def per_row(part, page):
+    few, many = (instructions(PARTS, part, page, times)[0] for times in (20, 60))
+    return (many - few) / (40 * 100)
+
+
+def polled(url):
+    """What a row adds to a first pass."""
+    costs = []
+    for lookback in ("2h", "8h"):
+        count, page = instructions(EXPORTER, "once", "--config.file", once_config(url, lookback))
+        costs.append((count, read_rows(page)))
+    (few, few_rows), (many, many_rows) = costs
+    return (many - few) / (many_rows - few_rows)
+
+
+def once_config(url, lookback):
+    path = FOLDER / f"once-{lookback}.toml"
+    keys = f'poll.window = "1h"\npoll.lookback = "{lookback}"\npoll.requests_per_second = 0\n'
+    path.write_text(keys + account(url))
+    return path
+
+
+def read_rows(page):
+    return int(re.search(r"^clumio_exporter_tasks_read_total{.*} (\d+)", page, re.M)[1])
+
+
+def first_pass(scale):
+    """A first pass over a million tasks, by the exporter's own CPU time."""
+    tasks = 1_000_000 // scale
+    with simulator("--tasks-per-day", tasks // 7, "--history-days", 8) as api:
+        config = once_config(f"http://{api.address}", "7d")
+        runs = [timed(config) for _ in range(1 if scale > 1 else 5)]
+    rate = median(rows / cpu for rows, cpu, _ in runs)
+    rows, wall = runs[0][0], median(wall for *_, wall in runs)
+    text = f"{rate:,.0f} rows for a CPU second; {rows:,} rows in {wall:.1f} s, eight pages in flight"
+    return [least("A first pass reads at least 100,000 rows for a CPU second (no state)", rate, 100_000, text)]
+
+
+def timed(config):
+    """One first pass: rows, CPU seconds, wall seconds."""
+    page = FOLDER / "once.page"
+    begin = os.times()
+    with page.open("w") as out:
+        environment = {**os.environ, "BENCH_TOKEN": "demo-token"}
+        command = [EXPORTER, "once", "--config.file", config]
+        subprocess.run(command, check=True, stdout=out, stderr=subprocess.DEVNULL, env=environment)
+    end = os.times()
+    cpu = end.children_user + end.children_system - begin.children_user - begin.children_system
+    return read_rows(page.read_text()), cpu, end.elapsed - begin.elapsed
+
+
+def requests(_scale):
+    return [
+        Figure(
+            "A poll costs the pages of open and of new and the batches of those that left; at most three requests at rest",
+            "asserted in `tests/e2e/cost.rs`",
+            True,
+        )
+    ]
