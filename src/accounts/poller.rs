@@ -44,6 +44,7 @@ impl<L: TaskList> AccountPoller<L> {
             if self.poll().await {
                 self.heal(tick + self.interval).await;
             }
+            self.activity.completes();
         }
     }
 
