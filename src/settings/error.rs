@@ -1,7 +1,7 @@
 //! What is wrong with a configuration: where it was read, which key, what, and what to do about it.
 //!
 //! Unknown keys are judged last, when every reader has said which keys it knows: only then can "did you mean"
-//! look everywhere. No message may ever hold a token, so values are shown through [`quote`] alone, and the value
+//! look everywhere. No message may ever hold a secret, so values are shown through [`quote`] alone, and the value
 //! of a key that nobody knows is not shown at all.
 
 use std::collections::BTreeSet;
@@ -17,6 +17,9 @@ const SHOWN: usize = 64;
 
 /// What a token begins with, or has after `Bearer`: tokens are JWTs, and this is base64url of `{"`.
 pub(super) const TOKEN: &str = "eyJ";
+
+/// What bcrypt hashes and keys in PEM begin with, which a mistake may put where something else belongs.
+const SECRETS: [&str; 5] = ["$2a$", "$2b$", "$2x$", "$2y$", "-----BEGIN "];
 
 /// Every problem of one configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,10 +46,13 @@ struct Unknown {
     key: String,
 }
 
-/// The value as messages repeat it: in quotes, cut short, and not at all if it may be a token.
+/// The value as messages repeat it: in quotes, cut short, and not at all if it may be a secret.
 pub(super) fn quote(text: &str) -> String {
     if text.contains(TOKEN) {
         return "this value (not shown: it looks like a token)".to_owned();
+    }
+    if has_secret(text) {
+        return "this value (not shown: it looks like a key or the hash of a password)".to_owned();
     }
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{:?}...", &text[..end]),
@@ -55,10 +61,14 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 /// A key, or the name of a file or of a variable, as messages repeat it: as it is, unless that could garble a line of
-/// the log or show a token.
+/// the log or show a secret.
 fn quote_key(key: &str) -> String {
-    let is_plain = !key.contains(TOKEN) && !key.chars().any(char::is_control);
+    let is_plain = !key.contains(TOKEN) && !has_secret(key) && !key.chars().any(char::is_control);
     if is_plain { key.to_owned() } else { quote(key) }
+}
+
+fn has_secret(text: &str) -> bool {
+    SECRETS.iter().any(|secret| text.contains(secret))
 }
 
 /// Several remedies as a phrase: `a, b or c`.

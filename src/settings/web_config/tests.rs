@@ -167,6 +167,10 @@ fn no_message_has_a_secret() {
         "tls_server_config:\n  key: |\n  s3cr3t\n".to_owned(),
         "tls_server_config:\n  key: \"s3cr3t\n".to_owned(),
         "tls_server_config:\n  key: *s3cr3t\n".to_owned(),
+        // A hash or a key that stands where something else belongs, or is the name instead of the value.
+        "http_server_config:\n  http2: $2y$10$s3cr3t\n".to_owned(),
+        "basic_auth_users:\n  $2y$10$s3cr3t: ann\n".to_owned(),
+        "tls_server_config:\n  min_version: -----BEGIN PRIVATE KEY----- s3cr3t\n".to_owned(),
         format!("tls_server_config:\n  min_version: {TOKEN}s3cr3t\n"),
     ] {
         assert!(!problem(&text).contains(secret), "{text}: {}", problem(&text));
