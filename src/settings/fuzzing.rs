@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use super::web_config::fuzzing::read as read_web_config;
+
 use super::error::Problems;
 use super::values::{days, mebibytes, minutes, seconds};
 use super::{

@@ -19,7 +19,7 @@ pub struct Header {
 }
 
 /// The headers that the format has, each with its values; none: any.
-const HEADERS: [(&str, &[&str]); 5] = [
+pub(super) const HEADERS: [(&str, &[&str]); 5] = [
     ("Content-Security-Policy", &[]),
     ("Strict-Transport-Security", &[]),
     ("X-Content-Type-Options", &["nosniff"]),

@@ -4,6 +4,8 @@
 //! Keys are strict. What rustls cannot do is refused by its name instead of being done otherwise, and so is what the
 //! format accepts and ignores. No message has a key, a password or its hash in it.
 
+#[cfg(any(test, fuzzing))]
+pub(super) mod fuzzing;
 mod http;
 mod rate;
 mod tls;
