@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::redirect;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::client::danger::{ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, Error};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::access::read_config;
+use super::access::signatures::signatures_by_rustls;
 use super::access::tls::Identity;
 use super::{Gate, Problems};
 use crate::settings::Web;
@@ -34,7 +35,7 @@ const AGAIN: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 struct Pinned {
     certificate: CertificateDer<'static>,
-    provider: Arc<CryptoProvider>,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
 /// Asks the daemon that serves `web` for `path`; gives what it says.
@@ -101,7 +102,7 @@ fn tls(config_file: Option<&Path>) -> Result<Option<ClientConfig>, Problems> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let certificate =
         certificates.first().cloned().ok_or_else(|| problem("cert_file: is empty".to_owned()))?;
-    let pinned = Pinned { certificate, provider: Arc::clone(&provider) };
+    let pinned = Pinned { certificate, algorithms: provider.signature_verification_algorithms };
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| problem(error.to_string()))?
@@ -148,27 +149,7 @@ impl ServerCertVerifier for Pinned {
         Err(CertificateError::ApplicationVerificationFailure.into())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
+    signatures_by_rustls!();
 }
 
 #[cfg(test)]

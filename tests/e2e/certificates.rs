@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use reqwest::Client;
+use rustls::crypto::ring::sign::any_supported_type;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
 /// An authority.
@@ -59,8 +61,10 @@ impl Authority {
             Some(issued) => {
                 let key =
                     PrivateKeyDer::from_pem_slice(issued.key.as_bytes()).expect("the key must be right");
-                let chain = vec![der(&issued.certificate)];
-                builder.with_client_auth_cert(chain, key).expect("the certificate must be right")
+                let key = any_supported_type(&key).expect("the key must be right");
+                // It is not looked at whether the two belong together: a test may claim a certificate.
+                let certified = CertifiedKey::new(vec![der(&issued.certificate)], key);
+                builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
             }
         };
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

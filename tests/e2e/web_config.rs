@@ -121,7 +121,7 @@ async fn plain_http_is_told_to_use_tls_and_silent_clients_hold_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_certificates_of_the_authority_with_an_allowed_name_are_let_in() {
+async fn only_certificates_of_the_authority_with_an_allowed_name_and_their_key_are_let_in() {
     let api = api().await;
     let web = format!("{TLS}{CLIENTS}  client_allowed_sans: [prometheus.example, 10.0.0.9]\n");
     let server = Server::start(&api, &web).await;
@@ -129,6 +129,11 @@ async fn only_certificates_of_the_authority_with_an_allowed_name_are_let_in() {
     let allowed = server.authority.issue(&["other.example", "prometheus.example"]);
     let by_address = server.authority.issue(&["10.0.0.9"]);
     let other = server.authority.issue(&["other.example", "sub.prometheus.example"]);
+    let without_key = |certificate: &Issued| Issued {
+        certificate: certificate.certificate.clone(),
+        key: stranger.key.clone(),
+    };
+    let (claims_allowed, claims_own) = (without_key(&allowed), without_key(&server.own));
     for versions in [&[&TLS12][..], &[&TLS13]] {
         for (shown, expected) in [
             (None, None),
@@ -138,6 +143,9 @@ async fn only_certificates_of_the_authority_with_an_allowed_name_are_let_in() {
             (Some(&by_address), Some(200)),
             // Whoever has the key of the server may ask: that is the probe.
             (Some(&server.own), Some(200)),
+            // A certificate is public: it is the key that counts.
+            (Some(&claims_allowed), None),
+            (Some(&claims_own), None),
         ] {
             let client = server.authority.client(versions, shown);
             assert_eq!(server.status(&client, "/metrics").await, expected);

@@ -1,17 +1,19 @@
 //! Whose certificate a client may show: one of the authority, with an allowed name where names are listed.
 //!
 //! And the certificate of this server itself: `clumio-exporter probe` shows it, because a kubelet has none, and whoever
-//! has its key is this server for all that a client can tell. What a signature is worth is for rustls to judge.
+//! has its key is this server for all that a client can tell.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use rustls::{CertificateError, DistinguishedName, Error};
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
+
+use super::signatures::signatures_by_rustls;
 
 /// The verifier of rustls, with what the file says besides.
 #[derive(Debug)]
@@ -19,6 +21,7 @@ pub(super) struct Verifier {
     pub(super) by_authority: Arc<dyn ClientCertVerifier>,
     pub(super) own: CertificateDer<'static>,
     pub(super) allowed_sans: Vec<String>,
+    pub(super) algorithms: WebPkiSupportedAlgorithms,
 }
 
 // === impl Verifier ===
@@ -54,27 +57,7 @@ impl ClientCertVerifier for Verifier {
         Err(CertificateError::ApplicationVerificationFailure.into())
     }
 
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.by_authority.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        self.by_authority.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.by_authority.supported_verify_schemes()
-    }
+    signatures_by_rustls!();
 }
 
 /// The alternative names of a certificate, as the format writes them.

@@ -4,6 +4,7 @@ mod clients;
 mod gate;
 mod login;
 mod rate;
+pub(super) mod signatures;
 pub(super) mod tls;
 
 use std::fs::File;

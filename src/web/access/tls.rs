@@ -32,11 +32,17 @@ pub(super) fn server(tls: &Tls, http2: bool) -> Result<ServerConfig, String> {
         Clients::Any => builder.with_no_client_auth(),
         Clients::Verified { ca, required, allowed_sans } => {
             let authorities = Arc::new(authorities(ca)?);
+            let algorithms = provider.signature_verification_algorithms;
             let verifier = WebPkiClientVerifier::builder_with_provider(authorities, provider);
             let verifier = if *required { verifier } else { verifier.allow_unauthenticated() };
             let by_authority = verifier.build().map_err(|error| format!("client_ca_file: {error}"))?;
             let allowed_sans = allowed_sans.clone();
-            builder.with_client_cert_verifier(Arc::new(Verifier { by_authority, own, allowed_sans }))
+            builder.with_client_cert_verifier(Arc::new(Verifier {
+                by_authority,
+                own,
+                allowed_sans,
+                algorithms,
+            }))
         }
     };
     let mut config = builder.with_single_cert(certificates, key).map_err(|error| {
