@@ -97,7 +97,11 @@ fn entries(name: &str, value: Option<Value>, file: &str, problems: &mut Problems
         }
         None | Some(ValueKind::Nil) => BTreeMap::new(),
         Some(_) => {
-            problems.at(file, name, "is not a mapping; write its keys below it, indented");
+            problems.at(
+                file,
+                name,
+                "is not a mapping; write its keys below it, indented, with a space after each colon",
+            );
             BTreeMap::new()
         }
     }

@@ -108,7 +108,12 @@ fn what_is_wrong_is_named_with_the_remedy() {
         ),
         (
             "tls_server_config: 5\n".to_owned(),
-            ": tls_server_config: is not a mapping; write its keys below it, indented",
+            ": tls_server_config: is not a mapping; write its keys below it, indented, with a space after each colon",
+        ),
+        // As htpasswd prints it.
+        (
+            format!("basic_auth_users:\n  ann:{HASH}\n"),
+            ": basic_auth_users: is not a mapping; write its keys below it, indented, with a space after each colon",
         ),
         (
             "tls_server: {}\n".to_owned(),
