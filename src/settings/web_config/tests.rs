@@ -41,6 +41,14 @@ fn a_file_that_says_nothing_leaves_everything_open() {
 }
 
 #[test]
+fn a_comment_ends_with_its_line_whatever_ends_that() {
+    for end in ["\n", "\r\n", "\r"] {
+        let lines = ["# who may log in", "basic_auth_users:", &format!("  ann: {HASH}"), ""];
+        assert!(config(&lines.join(end)).users.contains_key("ann"), "{end:?}");
+    }
+}
+
+#[test]
 fn every_key_is_read() {
     let config = config(&format!(
         "{FILES}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.pem\n  client_allowed_sans: [a, b]\n  \

@@ -12,7 +12,9 @@ use super::super::error::Problems;
 
 /// The mapping at the top level of `file`; if there is none, `problems` says why.
 pub(super) fn parse(text: &str, file: &str, problems: &mut Problems) -> BTreeMap<String, Value> {
-    if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+    // YAML ends a line at a carriage return as well: what stands behind one is no comment.
+    let mut lines = text.split(['\n', '\r']);
+    if lines.all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return BTreeMap::new();
     }
     match serde_saphyr::from_str::<Value>(text) {
