@@ -28,7 +28,8 @@ pub(super) fn parse(text: &str, file: &str, problems: &mut Problems) -> BTreeMap
 
 fn explain(error: &Error, file: &str) -> String {
     let error = error.without_snippet();
-    let place = error.location().map(|at| format!(":{}:{}", at.line(), at.column())).unwrap_or_default();
+    // Without one it is about the file as a whole.
+    let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));
     let what = match error {
         Error::DuplicateMappingKey { .. } => "a key comes twice; leave one of them out",
         Error::MultipleDocuments { .. } => "a second document begins; leave one of them out",
@@ -36,7 +37,7 @@ fn explain(error: &Error, file: &str) -> String {
         Error::UnknownAnchor { .. } => "an alias of nothing; name an anchor that is there",
         _ => "not YAML that can be read; mind indentation, colons and quotes",
     };
-    format!("{file}{place}: {what}")
+    format!("{file}:{line}:{column}: {what}")
 }
 
 /// Text, or a message that does not repeat what stands there instead.
