@@ -37,7 +37,9 @@ const STRANGE: &str = "\nstrange: 1\n";
 /// If any of it does not hold.
 pub fn read(input: &[u8]) {
     let mut text = String::from_utf8_lossy(input).into_owned();
-    if has_secret(&text) {
+    // The name of a tag or an anchor would take the first word of a key, by which it is known as one.
+    let splits = |word: &str| word.contains("PEM") && word.contains(['!', '&', '*']);
+    if has_secret(&text) || text.split_whitespace().any(splits) {
         return;
     }
     for (placeholder, secret) in SECRETS {
