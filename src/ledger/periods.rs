@@ -6,6 +6,9 @@
 
 use std::time::Duration;
 
+use serde::Serialize;
+
+use super::counter::add;
 use super::window::EndedCounts;
 use crate::tasks::Status;
 use crate::time::{Timestamp, earlier};
@@ -27,7 +30,7 @@ pub struct Periods {
 }
 
 /// How tasks ended in one period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Period {
     /// When it begins.
     pub from: Timestamp,
@@ -59,7 +62,8 @@ impl Periods {
                 let ended = earlier(granule.end(), Duration::from_secs(1));
                 let place = index(ended, length).clamp(first, last) - first;
                 let place = usize::try_from(place).expect("it must be within the list");
-                *periods[place].count_of(status) += count;
+                let sum = periods[place].count_of(status);
+                *sum = add(*sum, count);
             }
         }
         Self { length: Duration::from_secs(length.unsigned_abs()), list: periods }
@@ -102,7 +106,20 @@ impl Period {
 
 #[cfg(test)]
 mod tests {
+    use super::super::counter::MOST;
+    use super::super::window::Window;
     use super::*;
+
+    #[test]
+    fn absurd_counts_of_many_kinds_stay_absurd_and_no_more() {
+        let window = Duration::from_hours(24);
+        let at = Timestamp::UNIX_EPOCH;
+        let full = EndedCounts::restored(vec![(Window::new(window).granule(at), MOST)]);
+        let full = full.expect("as many as that must be taken in");
+        let kinds = (0..5_000).map(|_| (&Status::Failed, &full));
+        let periods = Periods::of(window, at, kinds);
+        assert_eq!(periods.list.last().map(|last| last.failed), Some(MOST));
+    }
 
     #[test]
     fn periods_are_lengths_that_people_read_and_at_most_forty_eight() {

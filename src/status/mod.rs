@@ -18,10 +18,11 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
+pub use crate::ledger::Period;
 pub use account::{Account, words_of};
 pub use failures::{Entity, FailedTask};
 pub use health::Health;
-pub use numbers::{Kind, Numbers, Period, Picture};
+pub use numbers::{Kind, Numbers, Picture};
 pub use problem::{Problem, Severity};
 
 use crate::exposition::Exposition;

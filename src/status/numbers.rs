@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::account::seconds;
 use super::failures::FailedTask;
-use crate::ledger::{self, KindSample, Snapshot};
+use crate::ledger::{KindSample, Period, Snapshot};
 use crate::tasks::{Label, Status};
 use crate::time::Timestamp;
 
@@ -55,21 +55,6 @@ pub struct Picture {
     pub periods: Vec<Period>,
 }
 
-/// How tasks ended in one period.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Period {
-    /// When it begins.
-    pub from: Timestamp,
-    /// Tasks that ended well.
-    pub completed: u64,
-    /// Tasks that ended badly.
-    pub failed: u64,
-    /// Tasks that were aborted.
-    pub aborted: u64,
-    /// Tasks with a status that this version does not know.
-    pub other: u64,
-}
-
 // === impl Numbers ===
 
 impl Numbers {
@@ -81,10 +66,7 @@ impl Numbers {
             at: snapshot.at,
             window: snapshot.window,
             kinds,
-            ended: Picture {
-                length: snapshot.periods.length,
-                periods: snapshot.periods.list.iter().map(Period::new).collect(),
-            },
+            ended: Picture { length: snapshot.periods.length, periods: snapshot.periods.list.clone() },
             last_failures: snapshot.failures.iter().map(|failed| FailedTask::new(failed, entities)).collect(),
         }
     }
@@ -129,20 +111,5 @@ impl Picture {
             aborted: sum.aborted + it.aborted,
             other: sum.other + it.other,
         })
-    }
-}
-
-// === impl Period ===
-
-impl Period {
-    fn new(period: &ledger::Period) -> Self {
-        let &ledger::Period { from, completed, failed, aborted, other } = period;
-        Self { from, completed, failed, aborted, other }
-    }
-
-    /// How many tasks ended in it.
-    #[must_use]
-    pub fn sum(&self) -> u64 {
-        self.completed + self.failed + self.aborted + self.other
     }
 }
