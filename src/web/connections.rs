@@ -33,8 +33,9 @@ const MOST_HANDSHAKES: usize = 128;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a connection may be silent. HTTP/1 has a bound of its own for the next request; nothing else bounds HTTP/2,
-/// whose clients keep connections open for as long as they can.
-const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
+/// whose clients keep connections open for as long as they can. No common scrape interval is as long, so that no scrape
+/// meets the end of its connection.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The first byte that a client sends who wants TLS: a record of the handshake.
 const HANDSHAKE_RECORD: u8 = 0x16;
