@@ -1,16 +1,12 @@
-//! The kinds of tasks, their places, and the caps that bound how many there can be.
-//!
-//! A kind is a pair of category and type. Its place is fixed when it is first seen, so that a series never
-//! changes its meaning. Beyond `max_kinds` only the type folds, into `other`: category and status stay, so that
-//! a rule by category stays right. Beyond `max_categories` the category becomes `other` as well. What folds is
-//! not remembered, so that memory stays bounded by the caps whatever the API answers.
+//! The numbers of every kind of tasks, each in the place that it has ([`places`](super::places)).
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use super::Rules;
-use super::kind::{Kind, MAX_OTHER_STATUSES, Numbers};
+use super::kind::{Kind, Numbers};
 use super::observations::Durations;
+use super::places::Places;
 use super::saved::{Contradiction, SavedKind};
 use super::snapshot::KindSample;
 use super::window::{EndedCounts, Granule, Window};
@@ -31,12 +27,9 @@ pub(super) struct Cell {
 #[derive(Debug, Clone)]
 pub(super) struct Kinds {
     window: Window,
-    max_categories: usize,
-    max_own: usize,
+    places: Places,
+    /// By their places.
     all: Vec<Kind>,
-    places: BTreeMap<Label, BTreeMap<Label, u32>>,
-    folded: usize,
-    other_statuses: BTreeSet<Label>,
     /// By how much granules that were counted with another window can be wider than those of this one, in seconds.
     slack: i64,
 }
@@ -48,16 +41,7 @@ pub(super) struct Cells(Vec<Vec<Cell>>);
 
 impl Kinds {
     pub(super) fn new(window: Duration, rules: &Rules) -> Self {
-        Self {
-            window: Window::new(window),
-            max_categories: rules.max_categories,
-            max_own: rules.max_kinds,
-            all: Vec::new(),
-            places: BTreeMap::new(),
-            folded: 0,
-            other_statuses: BTreeSet::new(),
-            slack: 0,
-        }
+        Self { window: Window::new(window), places: Places::new(rules), all: Vec::new(), slack: 0 }
     }
 
     /// The kinds that were kept; their places are those that they had, whatever the caps have become.
@@ -71,20 +55,12 @@ impl Kinds {
         let kept_with = kinds.window;
         kinds.set_rules(rules);
         for kind in saved {
-            let place = u32::try_from(kinds.all.len()).map_err(|_| Contradiction::Kinds)?;
-            let types = kinds.places.entry(kind.category.clone()).or_default();
-            if types.insert(kind.task_type.clone(), place).is_some() {
+            let is_possible = kinds.places.take(&kind.category, &kind.task_type).is_some()
+                && kinds.places.restore_statuses(kind.statuses.iter().map(|numbers| &numbers.status));
+            if !is_possible {
                 return Err(Contradiction::Kinds);
             }
-            kinds.folded += usize::from(kind.task_type == Label::other());
-            let words = kind.statuses.iter().filter(|numbers| !numbers.status.is_known());
-            kinds.other_statuses.extend(words.map(|numbers| Label::from(numbers.status.clone())));
             kinds.all.push(Kind::restored(kind, kept_with)?);
-        }
-        // What stands for words beyond the cap is not one of them.
-        let words = kinds.other_statuses.iter().filter(|word| **word != Label::other());
-        if words.count() > MAX_OTHER_STATUSES {
-            return Err(Contradiction::Kinds);
         }
         Ok(kinds)
     }
@@ -116,7 +92,7 @@ impl Kinds {
         let shorter = Window::new(rules.window.min(self.window()));
         self.slack = self.slack.max(self.window.slack(shorter)).min(MOST_SLACK);
         self.window = Window::new(rules.window.min(self.window()));
-        (self.max_categories, self.max_own) = (rules.max_categories, rules.max_kinds);
+        self.places.set_caps(rules);
     }
 
     pub(super) fn window(&self) -> Duration {
@@ -131,7 +107,7 @@ impl Kinds {
 
     /// The place of the same kind with another status.
     pub(super) fn with_status(&mut self, cell: Cell, status: &Status) -> Cell {
-        let status = self.published_status(status);
+        let status = self.places.published_status(status);
         let statuses = &mut self.all[cell.kind as usize].statuses;
         let position = statuses.iter().position(|numbers| numbers.status == status);
         let position = position.unwrap_or_else(|| {
@@ -195,7 +171,8 @@ impl Kinds {
     /// Takes over the gauges and the window of other kinds (of the last ends, those that are later), and gives where
     /// their cells are here. None if the caps put a kind into another place there.
     pub(super) fn take_gauges(&mut self, other: &Self) -> Option<Cells> {
-        if !other.has_room() && self.all.iter().any(|kind| !other.has(kind)) {
+        let is_there = |kind: &Kind| other.places.get(&kind.category, &kind.task_type).is_some();
+        if !other.places.has_room() && !self.all.iter().all(is_there) {
             return None;
         }
         self.window = other.window;
@@ -240,15 +217,6 @@ impl Kinds {
         all.map(|numbers| (&numbers.status, &numbers.ended))
     }
 
-    /// Whether a kind that was never seen would get a place of its own.
-    fn has_room(&self) -> bool {
-        self.all.len() - self.folded < self.max_own && self.own_categories() < self.max_categories
-    }
-
-    fn has(&self, kind: &Kind) -> bool {
-        self.places.get(&kind.category).is_some_and(|types| types.contains_key(&kind.task_type))
-    }
-
     /// Drops the ended tasks that have left the window by `at`.
     pub(super) fn expire(&mut self, at: Timestamp) {
         for numbers in self.all.iter_mut().flat_map(|kind| &mut kind.statuses) {
@@ -264,46 +232,23 @@ impl Kinds {
     /// What is published, sorted by category and type, and within them by status; with the creation of the oldest open
     /// task of each cell.
     pub(super) fn samples(&self, oldest: &HashMap<Cell, Timestamp>) -> Vec<KindSample> {
-        let in_order = self.places.values().flat_map(BTreeMap::values);
-        let sample = |&kind: &u32| {
+        let sample = |kind: u32| {
             let oldest = |status| oldest.get(&Cell { kind, status: index(status) }).copied();
             self.all[kind as usize].sample(oldest)
         };
-        in_order.map(sample).collect()
+        self.places.in_order().map(sample).collect()
     }
 
     fn place(&mut self, category: &Label, task_type: &Label) -> u32 {
-        let known = |label: &Label| self.places.contains_key(label);
-        let category = if known(category) || self.own_categories() < self.max_categories {
-            category.clone()
-        } else {
-            Label::other()
-        };
-        let types = self.places.entry(category.clone()).or_default();
-        if let Some(&place) = types.get(task_type) {
+        if let Some(place) = self.places.get(category, task_type) {
             return place;
         }
-        let task_type =
-            if self.all.len() - self.folded < self.max_own { task_type.clone() } else { Label::other() };
-        let place = types.entry(task_type.clone()).or_insert_with(|| {
-            self.folded += usize::from(task_type == Label::other());
+        let (category, task_type) = self.places.folded(category, task_type);
+        if let Some(place) = self.places.take(&category, &task_type) {
             self.all.push(Kind::new(category, task_type));
-            index(self.all.len() - 1)
-        });
-        *place
-    }
-
-    /// How many categories have a place of their own.
-    fn own_categories(&self) -> usize {
-        self.places.len() - usize::from(self.places.contains_key(&Label::other()))
-    }
-
-    fn published_status(&mut self, status: &Status) -> Status {
-        let Status::Other(word) = status else { return status.clone() };
-        if self.other_statuses.len() < MAX_OTHER_STATUSES {
-            self.other_statuses.insert(word.clone());
+            return place;
         }
-        if self.other_statuses.contains(word) { status.clone() } else { Status::Other(Label::other()) }
+        self.places.get(&category, &task_type).expect("a place that cannot be taken must be there")
     }
 
     fn numbers(&mut self, cell: Cell) -> &mut Numbers {
@@ -327,6 +272,7 @@ impl Cells {
 #[cfg(test)]
 mod tests {
     use super::super::counter::Counter;
+    use super::super::kind::MAX_OTHER_STATUSES;
     use super::super::runs::Runs;
     use super::super::saved::SavedStatus;
     use super::*;
@@ -363,6 +309,16 @@ mod tests {
         assert_eq!(place(&mut kinds, "backup", "a"), pair("backup", "a"));
         assert_eq!(place(&mut kinds, "restore", "a"), pair("other", "a"));
         assert_eq!(place(&mut kinds, "snapshot", "b"), pair("other", "b"));
+    }
+
+    #[test]
+    fn a_folded_kind_keeps_its_place_when_there_is_no_room_any_more() {
+        let mut kinds = Kinds::new(Duration::from_mins(1), &caps(1, 2));
+        for _ in 0..2 {
+            assert_eq!(place(&mut kinds, "backup", "a"), pair("backup", "a"));
+            assert_eq!(place(&mut kinds, "restore", "b"), pair("other", "b"));
+            assert_eq!(place(&mut kinds, "restore", "c"), pair("other", "other"));
+        }
     }
 
     #[test]

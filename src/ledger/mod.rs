@@ -40,6 +40,7 @@ mod kinds;
 mod known;
 mod observations;
 mod periods;
+mod places;
 mod runs;
 mod saved;
 mod snapshot;
