@@ -11,9 +11,10 @@
 //! 4. [`api`]: the client: wire types, pages, retries, the rate limit.
 //! 5. [`poll`]: one pass over the API, and why it loses no task and counts none twice.
 //! 6. [`exposition`]: metric families from snapshots, self-metrics, the rendered page.
-//! 7. [`accounts`]: one poller an account, each on its own timer and watched by a supervisor.
-//! 8. [`web`]: HTTP: the exposition and the health of the process.
-//! 9. [`cli`]: commands, flags, logs.
+//! 7. [`status`]: how each account stands, for people: from the same snapshots.
+//! 8. [`accounts`]: one poller an account, each on its own timer and watched by a supervisor.
+//! 9. [`web`]: HTTP: the exposition, the status page and the health of the process.
+//! 10. [`cli`]: commands, flags, logs.
 //!
 //! Beside them stands [`simulator`], a model of the API that shares no type with the client.
 
@@ -26,6 +27,7 @@ pub mod poll;
 pub mod settings;
 pub mod simulator;
 pub mod state;
+pub mod status;
 pub mod tasks;
 pub mod time;
 pub mod web;

@@ -3,11 +3,15 @@
 //! The API's words are open sets. A status, category or type that nobody has heard of is carried as text
 //! and never fails anything; see "Words" in the API notes of the vendor's `GET /tasks` page.
 
+mod subject;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use subject::{Entity, NAME_BYTES, Name, Subject};
 
 use crate::time::Timestamp;
 
@@ -65,6 +69,8 @@ pub struct Task {
     pub started: Option<Timestamp>,
     /// When it ended; none while it is open.
     pub ended: Option<Timestamp>,
+    /// What it is about, as far as the API says so; read only of tasks that have [gone wrong](Task::has_gone_wrong).
+    pub subject: Option<Box<Subject>>,
 }
 
 /// What can be wrong with a row. A row without an id or a status is skipped; a bad timestamp is taken as none.
@@ -224,6 +230,13 @@ impl Task {
             Status::Other(_) => self.ended.is_some(),
         }
     }
+
+    /// Whether the task has ended, and nobody can say that it ended well: a status that is not known may mean anything,
+    /// and whoever is on call has to see for themselves.
+    #[must_use]
+    pub fn has_gone_wrong(&self) -> bool {
+        self.has_ended() && self.status != Status::Completed
+    }
 }
 
 // === impl Defect ===
@@ -279,6 +292,7 @@ mod tests {
             created: None,
             started: None,
             ended: None,
+            subject: None,
         };
         assert!(!task.has_ended());
         task.ended = Some(Timestamp::UNIX_EPOCH);

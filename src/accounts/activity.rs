@@ -38,6 +38,8 @@ pub(super) struct Activity {
     waits_until: AtomicU64,
     /// How many requests have finished and how many polls have ended by themselves.
     signs: AtomicU64,
+    /// How many rounds were done: a poll, what it brought published, and what there was to heal.
+    rounds: AtomicU64,
 }
 
 /// Tells everyone who wants to know what the client of one account does.
@@ -58,6 +60,7 @@ impl Activity {
             deadline: AtomicU64::new(NEVER),
             waits_until: AtomicU64::new(0),
             signs: AtomicU64::new(0),
+            rounds: AtomicU64::new(0),
         }
     }
 
@@ -88,6 +91,16 @@ impl Activity {
     /// A number that moves whenever a request finishes or a poll ends.
     pub(super) fn signs(&self) -> u64 {
         self.signs.load(Ordering::Relaxed)
+    }
+
+    /// A round of the loop is done.
+    pub(super) fn completes(&self) {
+        self.rounds.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many rounds were done.
+    pub(super) fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Relaxed)
     }
 
     /// The end of the latest wait on purpose, which may be still to come.

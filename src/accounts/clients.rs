@@ -21,6 +21,8 @@ pub struct Plan {
     pub(super) request_timeout: Duration,
     pub(super) max_response_bytes: u64,
     pub(super) options: PollOptions,
+    /// What is in the `ca_file`; none if there is none, or it cannot be read, of which the client tells.
+    pub(super) authorities: Option<Vec<u8>>,
 }
 
 /// Makes clients that share connections where they can.
@@ -32,7 +34,7 @@ pub struct Clients {
 // === impl Plan ===
 
 impl Plan {
-    /// How `account` is polled by these settings.
+    /// How `account` is polled by these settings. It reads the CA file, and waits for it.
     #[must_use]
     pub fn new(account: &Account, settings: &Settings) -> Self {
         let rules = Rules {
@@ -55,6 +57,7 @@ impl Plan {
             request_timeout: settings.poll.request_timeout,
             max_response_bytes: settings.limits.max_response_bytes,
             options,
+            authorities: account.ca_file.as_ref().and_then(|path| std::fs::read(path).ok()),
         }
     }
 

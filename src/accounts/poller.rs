@@ -14,7 +14,7 @@ use crate::api::TaskList;
 use crate::exposition::{Account as View, Failure};
 use crate::poll::{Poller, Report};
 use crate::state::Disk;
-use crate::time::Clock;
+use crate::time::{Clock, Timestamp};
 
 /// Polls one account, again and again, and publishes what came of it.
 ///
@@ -44,6 +44,7 @@ impl<L: TaskList> AccountPoller<L> {
             if self.poll().await {
                 self.heal(tick + self.interval).await;
             }
+            self.activity.completes();
         }
     }
 
@@ -63,11 +64,11 @@ impl<L: TaskList> AccountPoller<L> {
         match outcome {
             Ok(Ok(report)) => return self.succeeded(report, took),
             Ok(Err(failure)) => {
-                self.view.failed(Failure::Api(failure.reason()), Some(took));
+                self.view.failed(Failure::Api(failure.reason()), Some(took), self.now());
                 warn!(account = self.name, reason = failure.reason().as_str(), error = %failure, "poll failed");
             }
             Err(_) => {
-                self.view.failed(Failure::Panic, Some(took));
+                self.view.failed(Failure::Panic, Some(took), self.now());
                 error!(account = self.name, "poll panicked, a fault of the exporter: please report it");
             }
         }
@@ -110,7 +111,7 @@ impl<L: TaskList> AccountPoller<L> {
         let written = match state {
             Ok(written) => written,
             Err(error) => {
-                self.view.not_kept(snapshot, took);
+                self.view.not_kept(snapshot, took, self.now());
                 let reason = Failure::State.as_str();
                 warn!(account = self.name, reason, %error, "poll failed: its numbers cannot be kept");
                 return false;
@@ -121,7 +122,12 @@ impl<L: TaskList> AccountPoller<L> {
             Some(false) => info!(account = self.name, seconds, "poll succeeded again"),
             Some(true) => debug!(account = self.name, seconds, "poll succeeded"),
         }
-        self.view.succeeded(snapshot, written, took, self.clock.now().wall);
+        self.view.succeeded(snapshot, written, took, self.now());
         true
+    }
+
+    /// What this machine's clock says.
+    fn now(&self) -> Timestamp {
+        self.clock.now().wall
     }
 }

@@ -1,7 +1,8 @@
 //! How the accounts that are polled become those of the settings: at the start, and at each reload.
 //!
 //! First everything that can fail is done, and nothing is changed by it. Then loops are stopped, and only when all of
-//! them have ended is the rest changed, which cannot fail. An account whose plan is the same is not touched.
+//! them have ended is the rest changed, which cannot fail. An account whose plan is the same, and what is in its CA file,
+//! is not touched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

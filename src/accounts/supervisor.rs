@@ -2,7 +2,8 @@
 //!
 //! A loop that is found twice in a row to be overdue hangs: once is not enough, because a process that was stopped for a
 //! while (a debugger, a frozen container) finds its timers late and everything overdue. Each restart waits twice as
-//! long as the one before, until a request finishes again.
+//! long as the one before, until the loop gets on again: after one that hung, a request finishes; after one that died, a
+//! whole round is done, for what it died of may come after the requests of each.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tracing::error;
 use super::poller::AccountPoller;
 use crate::api::{Reason, TaskList};
 use crate::exposition::Failure;
+use crate::time::Timestamp;
 
 /// The wait before the first restart, which then doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -33,6 +35,8 @@ pub(super) struct Supervised<L> {
     task: AbortOnDropHandle<()>,
     /// The signs of life when it was last looked at.
     signs: u64,
+    /// The rounds that were done then.
+    rounds: u64,
     /// Whether it was overdue then.
     was_overdue: bool,
     trouble: Option<Trouble>,
@@ -40,11 +44,13 @@ pub(super) struct Supervised<L> {
     restart_at: Option<Instant>,
 }
 
-/// A poller that broke down and has shown no sign of life since.
+/// A poller that broke down and has not got on since.
 #[derive(Debug)]
 struct Trouble {
     since: Instant,
     restarts: u32,
+    /// When its loop died, if that is how it broke down last.
+    died: Option<Instant>,
 }
 
 // === impl Supervised ===
@@ -54,16 +60,13 @@ impl<L: TaskList + 'static> Supervised<L> {
     pub(super) fn start(poller: Arc<AccountPoller<L>>, delay: Duration) -> Self {
         let task = spawn(&poller, delay);
         let signs = poller.activity.signs();
-        Self { poller, task, signs, was_overdue: false, trouble: None, restart_at: None }
+        let rounds = poller.activity.rounds();
+        Self { poller, task, signs, rounds, was_overdue: false, trouble: None, restart_at: None }
     }
 
     /// Looks whether the loop lives and gets on, and does what is due; to be called about once a second.
     pub(super) fn look(&mut self) {
-        let signs = self.poller.activity.signs();
-        if signs != self.signs {
-            self.signs = signs;
-            self.trouble = None;
-        }
+        self.notice_that_it_gets_on();
         if let Some(at) = self.restart_at {
             if Instant::now() >= at {
                 self.restart();
@@ -84,13 +87,26 @@ impl<L: TaskList + 'static> Supervised<L> {
         }
     }
 
+    fn notice_that_it_gets_on(&mut self) {
+        let (signs, rounds) = (self.poller.activity.signs(), self.poller.activity.rounds());
+        let has_died = self.trouble.as_ref().is_some_and(|trouble| trouble.died.is_some());
+        if rounds != self.rounds || (signs != self.signs && !has_died) {
+            self.trouble = None;
+        }
+        (self.signs, self.rounds) = (signs, rounds);
+    }
+
     /// What is wrong, if restarts have not helped for five minutes, or for two request timeouts where that is longer:
     /// one request may take as long.
     pub(super) fn complaint(&self) -> Option<String> {
         let trouble = self.trouble.as_ref()?;
         let activity = &self.poller.activity;
         let patience = UNHEALTHY_AFTER.max(2 * activity.request_timeout());
-        let lasts = trouble.since.max(activity.waits_until()).elapsed();
+        let lasts = match trouble.died {
+            // The round that is under way may be a long one, and end well.
+            Some(died) => died.duration_since(trouble.since),
+            None => trouble.since.max(activity.waits_until()).elapsed(),
+        };
         (lasts >= patience).then(|| {
             let (name, seconds, restarts) = (&self.poller.name, lasts.as_secs(), trouble.restarts);
             format!(
@@ -126,11 +142,13 @@ impl<L: TaskList + 'static> Supervised<L> {
     fn broke(&mut self, failure: Failure, message: &str) {
         self.task.abort();
         let now = Instant::now();
-        let trouble = self.trouble.get_or_insert(Trouble { since: now, restarts: 0 });
+        let trouble = self.trouble.get_or_insert(Trouble { since: now, restarts: 0, died: None });
+        trouble.died = (failure == Failure::Panic).then_some(now);
         let wait = backoff(trouble.restarts);
         trouble.restarts += 1;
         self.restart_at = Some(now + wait);
-        self.poller.view.failed(failure, self.poller.activity.polling_for());
+        // Not by the clock of the poller: that may be what broke.
+        self.poller.view.failed(failure, self.poller.activity.polling_for(), Timestamp::now());
         error!(account = self.poller.name, restarts = trouble.restarts, ?wait, "{message}");
     }
 }

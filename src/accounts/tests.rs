@@ -279,6 +279,31 @@ async fn a_poller_that_dies_outside_of_a_poll_is_started_again() {
     assert_eq!(watched.world.slices(), 1, "what the poll before had read was not lost");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_poller_that_dies_after_each_poll_waits_longer_each_time_and_fails_health() {
+    let mut watched = Watched::start(Mood::Answers);
+    watched.world.clock_panics.store(true, Ordering::Relaxed);
+    let mut waits = Vec::new();
+    let mut unhealthy_after = 0;
+    for death in 1..=12 {
+        watched.until(MINUTE, |it| it.failures("panic") == death).await;
+        if watched.supervised.complaint().is_none() {
+            unhealthy_after = death + 1;
+        }
+        let requests = watched.requests();
+        waits.push(watched.until(10 * MINUTE, |it| it.requests() > requests).await);
+    }
+    let expected =
+        [1, 2, 4, 8, 16, 32, 60, 60, 60, 60, 60, 60].map(|wait| Duration::from_secs(wait) + SEEN_AFTER);
+    assert_eq!(waits, expected);
+    assert_eq!(unhealthy_after, 11, "the deaths before are within five minutes");
+
+    watched.world.clock_panics.store(false, Ordering::Relaxed);
+    watched.pass(2 * MINUTE).await;
+    assert!(watched.is_up());
+    assert_eq!(watched.supervised.complaint(), None);
+}
+
 /// As after `SIGSTOP`, or in a container that was frozen.
 #[tokio::test(start_paused = true)]
 async fn a_process_that_stood_still_for_a_while_is_not_taken_for_one_that_hangs() {

@@ -8,6 +8,7 @@ mod exchange;
 mod fault;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
+mod lenient;
 mod limit;
 mod query;
 mod retry;

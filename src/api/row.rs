@@ -9,7 +9,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use crate::tasks::{Label, TaskId};
+use super::lenient::{Fields, object};
+use crate::tasks::{Entity, Label, Name, Subject, TaskId};
 use crate::time::Timestamp;
 
 /// The fields of a row that the numbers need.
@@ -22,11 +23,13 @@ pub(super) struct Row<'a> {
     pub(super) created: Text<'a>,
     pub(super) started: Text<'a>,
     pub(super) ended: Text<'a>,
+    pub(super) entity: Thing<'a>,
+    pub(super) parent: Thing<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "snake_case")]
-enum Field {
+pub(super) enum Field {
     Id,
     Category,
     Type,
@@ -34,6 +37,24 @@ enum Field {
     CreatedTimestamp,
     StartTimestamp,
     EndTimestamp,
+    PrimaryEntity,
+    ParentEntity,
+    #[serde(other)]
+    Other,
+}
+
+/// A field that should be an entity.
+#[derive(Default)]
+pub(super) struct Thing<'a> {
+    entity_type: Text<'a>,
+    name: Text<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+pub(super) enum ThingField {
+    Type,
+    Value,
     #[serde(other)]
     Other,
 }
@@ -48,8 +69,6 @@ pub(super) enum Text<'a> {
     /// Any other JSON.
     Other,
 }
-
-struct RowVisitor;
 
 struct TextVisitor;
 
@@ -68,69 +87,73 @@ impl Row<'_> {
             Text::Absent | Text::Other => None,
         }
     }
+
+    /// What the task is about, if the row says so.
+    pub(super) fn subject(&self) -> Option<Box<Subject>> {
+        let subject = Subject { entity: self.entity.entity(), parent: self.parent.entity() };
+        (!subject.is_empty()).then(|| Box::new(subject))
+    }
 }
 
 impl<'de> Deserialize<'de> for Row<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(RowVisitor)
+        object(deserializer)
     }
 }
 
-/// What is not an object is a row without fields.
-impl<'de> Visitor<'de> for RowVisitor {
-    type Value = Row<'de>;
+impl<'de> Fields<'de> for Row<'de> {
+    type Name = Field;
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a task")
+    fn read<A: MapAccess<'de>>(&mut self, name: Field, map: &mut A) -> Result<(), A::Error> {
+        let text = match name {
+            Field::Id => &mut self.id,
+            Field::Category => &mut self.category,
+            Field::Type => &mut self.task_type,
+            Field::Status => &mut self.status,
+            Field::CreatedTimestamp => &mut self.created,
+            Field::StartTimestamp => &mut self.started,
+            Field::EndTimestamp => &mut self.ended,
+            Field::PrimaryEntity => {
+                self.entity = map.next_value()?;
+                return Ok(());
+            }
+            Field::ParentEntity => {
+                self.parent = map.next_value()?;
+                return Ok(());
+            }
+            Field::Other => return map.next_value::<IgnoredAny>().map(|_| ()),
+        };
+        *text = map.next_value()?;
+        Ok(())
     }
+}
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Row<'de>, A::Error> {
-        let mut row = Row::default();
-        while let Some(field) = map.next_key()? {
-            let text = match field {
-                Field::Id => &mut row.id,
-                Field::Category => &mut row.category,
-                Field::Type => &mut row.task_type,
-                Field::Status => &mut row.status,
-                Field::CreatedTimestamp => &mut row.created,
-                Field::StartTimestamp => &mut row.started,
-                Field::EndTimestamp => &mut row.ended,
-                Field::Other => {
-                    map.next_value::<IgnoredAny>()?;
-                    continue;
-                }
-            };
-            *text = map.next_value()?;
+// === impl Thing ===
+
+impl Thing<'_> {
+    /// The entity, if anything is said of it.
+    fn entity(&self) -> Option<Entity> {
+        let (entity_type, name) = (self.entity_type.word().map(Label::new), self.name.word().map(Name::new));
+        (entity_type.is_some() || name.is_some()).then_some(Entity { entity_type, name })
+    }
+}
+
+impl<'de> Deserialize<'de> for Thing<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer)
+    }
+}
+
+impl<'de> Fields<'de> for Thing<'de> {
+    type Name = ThingField;
+
+    fn read<A: MapAccess<'de>>(&mut self, name: ThingField, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            ThingField::Type => self.entity_type = map.next_value()?,
+            ThingField::Value => self.name = map.next_value()?,
+            ThingField::Other => drop(map.next_value::<IgnoredAny>()?),
         }
-        Ok(row)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Row<'de>, A::Error> {
-        IgnoredAny.visit_seq(list).map(|_| Row::default())
-    }
-
-    fn visit_str<E: serde::de::Error>(self, _: &str) -> Result<Row<'de>, E> {
-        Ok(Row::default())
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Row<'de>, E> {
-        Ok(Row::default())
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, _: i64) -> Result<Row<'de>, E> {
-        Ok(Row::default())
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, _: u64) -> Result<Row<'de>, E> {
-        Ok(Row::default())
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Row<'de>, E> {
-        Ok(Row::default())
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<Row<'de>, E> {
-        Ok(Row::default())
+        Ok(())
     }
 }
 

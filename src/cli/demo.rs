@@ -53,6 +53,8 @@ fn settings(flags: &Flags, base_url: Url) -> Result<Settings, settings::Error> {
         let _ =
             writeln!(io::stderr(), "clumio-exporter: the demo keeps no state; state.directory is not used");
     }
+    // Nothing of it is real.
+    settings.web.show_entities = true;
     settings.accounts = vec![Account {
         name: "demo".to_owned(),
         base_url,
@@ -76,7 +78,7 @@ fn guide(scheme: &str, address: SocketAddr, path: &str, base_url: &Url) -> Strin
     };
     format!(
         "\n  metrics        {scheme}://{host}:{port}{path}\n  \
-           landing page   {scheme}://{host}:{port}/\n  \
+           status page    {scheme}://{host}:{port}/\n  \
            simulated API  {base_url}tasks (bearer token {})\n\n  \
          Every {} seconds it polls a simulated Clumio account with a week of history. Ctrl-C stops it.\n",
         Options::TOKEN,

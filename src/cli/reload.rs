@@ -68,6 +68,7 @@ impl Sites {
             telemetry_path: web.telemetry_path.clone(),
             max_requests: web.max_requests,
             health: Arc::clone(&self.health),
+            show_entities: web.show_entities,
             reload: web.enable_lifecycle.then(|| self.reload()),
         }
     }

@@ -36,20 +36,22 @@ pub struct Account {
 
 /// How an account stands after its last poll.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Published {
-    pub(super) interval: Duration,
-    pub(super) window: Duration,
-    pub(super) progress: Arc<Progress>,
-    pub(super) token_expiry: Option<Timestamp>,
-    pub(super) up: bool,
-    pub(super) polls: u64,
-    pub(super) failures: [u64; Failure::ALL.len()],
-    pub(super) last_duration: Option<Duration>,
-    pub(super) last_success: Option<Timestamp>,
+pub(crate) struct Published {
+    pub(crate) interval: Duration,
+    pub(crate) window: Duration,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) token_expiry: Option<Timestamp>,
+    pub(crate) up: bool,
+    pub(crate) polls: u64,
+    pub(crate) failures: [u64; Failure::ALL.len()],
+    pub(crate) last_duration: Option<Duration>,
+    /// When the last poll ended, and why it failed if it did.
+    pub(crate) last_poll: Option<(Timestamp, Option<Failure>)>,
+    pub(crate) last_success: Option<Timestamp>,
     /// What was written last to the state directory.
-    pub(super) written: Option<Written>,
+    pub(crate) written: Option<Written>,
     /// The numbers of the last poll that succeeded.
-    pub(super) snapshot: Option<Arc<Snapshot>>,
+    pub(crate) snapshot: Option<Arc<Snapshot>>,
 }
 
 // === impl Failure ===
@@ -134,6 +136,7 @@ impl Account {
             published.polls += 1;
             published.last_duration = Some(took);
             published.up = true;
+            published.last_poll = Some((at, None));
             published.last_success = Some(at);
             published.written = written;
             published.snapshot = Some(Arc::clone(&snapshot));
@@ -150,19 +153,20 @@ impl Account {
         });
     }
 
-    /// Publishes what may be published of a poll that took `took`, and that its numbers could not be kept.
-    pub fn not_kept(&self, snapshot: Snapshot, took: Duration) {
+    /// Publishes what may be published of a poll that took `took` and ended at `at`, and that its numbers could not be
+    /// kept.
+    pub fn not_kept(&self, snapshot: Snapshot, took: Duration, at: Timestamp) {
         let snapshot = Arc::new(snapshot);
         self.publish(|published| {
-            published.failed(Failure::State, Some(took));
+            published.failed(Failure::State, Some(took), at);
             published.snapshot = Some(Arc::clone(&snapshot));
         });
     }
 
-    /// Publishes that a poll that took `took` failed, or that none was under way when the poller broke down; its
+    /// Publishes that a poll that took `took` failed at `at`, or that none was under way when the poller broke down; its
     /// numbers stay those of the last that succeeded.
-    pub fn failed(&self, failure: Failure, took: Option<Duration>) {
-        self.publish(|published| published.failed(failure, took));
+    pub fn failed(&self, failure: Failure, took: Option<Duration>, at: Timestamp) {
+        self.publish(|published| published.failed(failure, took, at));
     }
 
     fn publish(&self, change: impl Fn(&mut Published)) {
@@ -178,7 +182,8 @@ impl Account {
 // === impl Published ===
 
 impl Published {
-    fn failed(&mut self, failure: Failure, took: Option<Duration>) {
+    fn failed(&mut self, failure: Failure, took: Option<Duration>, at: Timestamp) {
+        self.last_poll = Some((at, Some(failure)));
         self.polls += 1;
         self.last_duration = took.or(self.last_duration);
         self.up = false;

@@ -13,7 +13,7 @@ use crate::ledger::Snapshot;
 use crate::time::unix_seconds;
 
 /// The accounts with what is current of each.
-pub(super) type Current<'a> = [(&'a Account, &'a Published)];
+pub(crate) type Current<'a> = [(&'a Account, &'a Published)];
 
 /// All families that come from polls.
 pub(super) fn families(accounts: &Current<'_>) -> Vec<MetricFamily> {

@@ -26,6 +26,7 @@ use families::Current;
 use reloads::Reloads;
 use requests::RequestFamilies;
 
+pub(crate) use account::Published;
 pub use account::{Account, Failure};
 pub use page::Page;
 pub use requests::RequestMetrics;
@@ -155,7 +156,7 @@ impl Exposition {
     }
 
     /// Gives what is current of each account to `read`.
-    fn with_current<T>(&self, read: impl FnOnce(&Current<'_>) -> T) -> T {
+    pub(crate) fn with_current<T>(&self, read: impl FnOnce(&Current<'_>) -> T) -> T {
         let accounts = self.accounts.load();
         let published: Vec<_> = accounts.iter().map(|account| account.published.load()).collect();
         let current: Vec<_> =

@@ -57,9 +57,11 @@ impl Ledger {
         let state = if task.has_ended() {
             let counts = counts_as_created
                 || (self.is_believable(task, time) && task.ended.is_some_and(|ended| ended > self.baseline));
-            let at = match (task.ended, phase) {
+            // A heal reads a nonsensical end again, long after its task has left the window.
+            let has_end = task.ended.is_some() && (self.watched.is_none() || self.is_believable(task, time));
+            let at = match (has_end, phase) {
                 // When it was first seen ended says nothing about what ended long before the exporter started.
-                (None, Phase::Baseline) => task.started.unwrap_or(created).min(time.last_answer),
+                (false, Phase::Baseline) => task.started.unwrap_or(created).min(time.last_answer),
                 _ => self.end_of(task, time),
             };
             let seen = match phase {
@@ -93,6 +95,7 @@ impl Ledger {
             }
             State::Provisional { granule, counts, since, .. } => {
                 self.kinds.remove_ended(known.cell, granule);
+                self.failures.take_back(&task.id);
                 (counts, Some(since))
             }
         };
@@ -126,6 +129,7 @@ impl Ledger {
     /// Counts a task as ended; one with an unknown status enters the counters only when it is final.
     fn end(&mut self, cell: Cell, task: &Task, time: PollTime, end: End) -> State {
         let granule = self.kinds.add_ended(cell, end.at, time.first_answer);
+        self.failures.note(task, end.created, end.at);
         if !task.status.is_final() {
             let since = end.provisional_since.unwrap_or(time.last_answer);
             let End { counts, at: ended, .. } = end;

@@ -129,6 +129,7 @@ impl Ledger {
         }
         healed.missed = counter::add(self.missed, fresh.creations.found_more_than(&self.creations));
         healed.lookback = self.lookback.max(fresh.lookback);
+        healed.failures.join(&fresh.failures);
         healed.audit = None;
         healed.heals = Some(Heals::again(self.heals, polled.last_answer));
         Some(healed)

@@ -180,6 +180,7 @@ impl Numbers {
         StatusSample {
             status: self.status.clone(),
             tasks: self.open + self.ended.sum(),
+            open: self.open,
             oldest_open,
             ended_total: self.ended_total.as_ref().map(|counter| *counter.published()),
             last_ended: self.last_ended,

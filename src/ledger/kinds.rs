@@ -234,6 +234,12 @@ impl Kinds {
         })
     }
 
+    /// The ended tasks of every status of every kind.
+    pub(super) fn ended(&self) -> impl Iterator<Item = (&Status, &EndedCounts)> {
+        let all = self.all.iter().flat_map(|kind| &kind.statuses);
+        all.map(|numbers| (&numbers.status, &numbers.ended))
+    }
+
     /// Whether a kind that was never seen would get a place of its own.
     fn has_room(&self) -> bool {
         self.all.len() - self.folded < self.max_own && self.own_categories() < self.max_categories

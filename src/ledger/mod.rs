@@ -32,12 +32,14 @@ mod apply;
 mod audit;
 mod counter;
 mod creations;
+mod failures;
 mod heal;
 mod held;
 mod kind;
 mod kinds;
 mod known;
 mod observations;
+mod periods;
 mod runs;
 mod saved;
 mod snapshot;
@@ -54,13 +56,16 @@ use serde::{Deserialize, Serialize};
 use apply::Phase;
 use audit::{Audit, Heals};
 use creations::Creations;
+use failures::Failures;
 use heal::{Mark, Pinned};
 use kinds::{Cell, Kinds};
 use known::{Known, Missing, State};
 use observations::Durations;
 
 pub use creations::Counted;
+pub use failures::FailedTask;
 pub use observations::Observations;
+pub use periods::{Period, Periods};
 pub use saved::{Contradiction, SavedLedger};
 pub use snapshot::{KindSample, Snapshot, StatusSample};
 
@@ -118,6 +123,7 @@ pub struct Ledger {
     heals: Option<Heals>,
     pinned: HashMap<TaskId, Pinned>,
     missed: u64,
+    failures: Failures,
     /// In one that reads everything anew beside another one, to heal it: what that one followed or had pinned when it
     /// began. None of these is forgotten once it was read, so that the heal can tell whether it was.
     watched: Option<HashSet<TaskId>>,
@@ -147,6 +153,7 @@ impl Ledger {
             heals: None,
             pinned: HashMap::new(),
             missed: 0,
+            failures: Failures::default(),
             watched: None,
         }
     }
@@ -367,6 +374,8 @@ impl Ledger {
             missed_total: self.missed,
             drift: self.drift(),
             kinds: self.kinds.samples(&self.oldest_open()),
+            periods: Periods::of(self.window(), at, self.kinds.ended()),
+            failures: self.failures.shared(),
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::audit::{Audit, Heals};
 use super::counter::{Counter, MOST};
 use super::creations::Creations;
+use super::failures::Failures;
 use super::heal::{Mark, Pinned};
 use super::kinds::Kinds;
 use super::known::{Known, State};
@@ -41,6 +42,8 @@ pub struct SavedLedger {
     pub(super) heals: Option<Heals>,
     pub(super) pinned: Vec<SavedPinned>,
     pub(super) missed_total: u64,
+    #[serde(default, skip_serializing_if = "Failures::is_empty")]
+    pub(super) failures: Failures,
 }
 
 /// The numbers of one kind, in the order in which kinds were first seen.
@@ -136,6 +139,7 @@ impl Ledger {
             heals: self.heals,
             pinned,
             missed_total: self.missed,
+            failures: self.failures.clone(),
         }
     }
 
@@ -196,6 +200,7 @@ impl Ledger {
             heals,
             pinned,
             missed: saved.missed_total,
+            failures: saved.failures,
             watched: None,
         })
     }

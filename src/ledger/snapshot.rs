@@ -1,8 +1,11 @@
 //! What one account publishes: an immutable picture of the ledger after a poll.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::failures::FailedTask;
 use super::observations::Observations;
+use super::periods::Periods;
 use crate::tasks::{Label, Status};
 use crate::time::Timestamp;
 
@@ -25,6 +28,10 @@ pub struct Snapshot {
     pub drift: Option<i64>,
     /// The numbers of every kind once seen, sorted by category and type.
     pub kinds: Vec<KindSample>,
+    /// How the tasks ended that are still in the window.
+    pub periods: Periods,
+    /// The last tasks that did not end well, newest first.
+    pub failures: Arc<Vec<FailedTask>>,
 }
 
 /// The numbers of one kind of task.
@@ -49,6 +56,8 @@ pub struct StatusSample {
     pub status: Status,
     /// Open tasks, or tasks that ended within the window.
     pub tasks: u64,
+    /// How many of them are open.
+    pub open: u64,
     /// When the oldest open task was created; none if there is none.
     pub oldest_open: Option<Timestamp>,
     /// Tasks that ended with this status since the baseline; none for the status of open tasks.

@@ -20,7 +20,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::Options;
 use super::api_time::{self, ApiTime};
@@ -97,6 +97,20 @@ impl FirstPass {
     /// Goes on where another process stopped.
     pub(super) fn resumed(ledger: Ledger, slices: Vec<(Timestamp, Timestamp)>) -> Self {
         Self { ledger, slices }
+    }
+
+    /// Leaves out what the API does not list any more, if the pass stood still for so long.
+    pub(super) fn skip_before(&mut self, oldest: Timestamp) {
+        let Some(&(from, _)) = self.slices.last() else { return };
+        if from >= oldest {
+            return;
+        }
+        warn!(%from, %oldest, "the first pass goes on where the API looks back no more: what is older is in no number");
+        self.slices.retain(|(_, to)| *to > oldest);
+        if let Some((from, _)) = self.slices.last_mut() {
+            *from = oldest.max(*from);
+        }
+        self.ledger.audit_after(oldest);
     }
 
     /// What another process needs to go on.
@@ -202,10 +216,10 @@ impl<L: TaskList> Reader<'_, L> {
     }
 
     /// Asks until it is known what time it is: a slice of one page is one answer, which nothing agrees with yet.
-    pub(super) async fn learn_time(&mut self, time: &ApiTime) -> Result<(), Error> {
+    pub(super) async fn learn_time(&mut self, time: &ApiTime) -> Result<Timestamp, Error> {
         for _ in 0..OPEN_READINGS {
-            if time.estimate(self.answers()).is_some() {
-                return Ok(());
+            if let Some(time) = time.estimate(self.answers()) {
+                return Ok(time.first_answer);
             }
             self.total(&Filter::Open).await?;
         }

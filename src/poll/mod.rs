@@ -217,7 +217,8 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
         }
         let Stage::FirstPass(pass) = &mut self.stage else { return Ok(()) };
         if !pass.is_done() {
-            reader.learn_time(&self.time).await?;
+            let now = reader.learn_time(&self.time).await?;
+            pass.skip_before(earlier(now, OLDEST));
         }
         loop {
             self.progress.set(pass.progress());

@@ -22,6 +22,8 @@ pub struct Web {
     pub max_requests: usize,
     /// Whether `POST /-/reload` reads the configuration again.
     pub enable_lifecycle: bool,
+    /// Whether the status page names what tasks were about where nobody has to log in.
+    pub show_entities: bool,
 }
 
 // === impl Web ===
@@ -36,6 +38,7 @@ impl Web {
             config_file: table.optional("config_file", |value| Ok(folder.join(text(value)?))),
             max_requests: table.or("max_requests", 40, whole(1..=10_000)),
             enable_lifecycle: table.or("enable_lifecycle", false, flag),
+            show_entities: table.or("show_entities", false, flag),
         };
         table.close();
         web

@@ -1,9 +1,9 @@
 //! The state directory: who may write, and which file is whose.
 
 use std::collections::HashMap;
-use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
@@ -79,7 +79,7 @@ impl Directory {
     /// # Errors
     /// When there is no such directory and none can be made, or when another process uses it.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        DirBuilder::new().recursive(true).mode(PRIVATE_DIRECTORY).create(path).map_err(|error| {
+        file::make_folder(path, PRIVATE_DIRECTORY).map_err(|error| {
             io_error(
                 path,
                 "make the state directory",

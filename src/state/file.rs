@@ -1,8 +1,8 @@
 //! Files that are replaced as a whole, durably.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The largest file that is read. That of a busy account has a few megabytes.
@@ -23,6 +23,18 @@ pub(super) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&new);
     }
     replaced
+}
+
+/// Makes a folder and those that it is in, if there are none, so that they last.
+pub(super) fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|folder| !folder.exists()).collect();
+    DirBuilder::new().recursive(true).mode(mode).create(path)?;
+    for made in missing {
+        // A folder that lets others into it need not let them read it: then the next save shows what is wrong, if
+        // anything is.
+        let _ = sync_folder(made);
+    }
+    Ok(())
 }
 
 /// Reads a file whole; none if it is not there.
@@ -68,7 +80,8 @@ fn write(path: &Path, text: &[u8]) -> io::Result<()> {
 
 /// Makes a change of names last.
 fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all()
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -42,6 +42,7 @@ fn task(id: u64, status: &str) -> Task {
         started: Some(second(-50)),
         ended: (status.is_final() || status == Status::from_word("paused")).then(|| second(-10)),
         status,
+        subject: None,
     }
 }
 
@@ -159,9 +160,10 @@ fn a_newer_version_and_another_account_are_told_apart() {
 }
 
 /// What is published of a file of an older version with [`ledger`] in it: it knows ends by their granule alone, of which
-/// the beginning stands for them, and no durations.
+/// the beginning stands for them, no durations, and no list of failures.
 fn published_of_older() -> Snapshot {
     let mut snapshot = ledger().snapshot().expect("a poll must have been committed");
+    snapshot.failures = std::sync::Arc::default();
     for kind in &mut snapshot.kinds {
         kind.queue_durations = None;
         for sample in &mut kind.statuses {

@@ -1,6 +1,8 @@
-//! What happens to a connection before HTTP: TLS where the web config says so, in a bounded time and a bounded number.
+//! What happens to a connection before HTTP: TLS where the web config says so, in a bounded time and a bounded number; and
+//! its end when nothing happens any more.
 //!
-//! Without bounds, clients that connect and say nothing would take the descriptors that polls and the state need.
+//! Without bounds, clients that connect and say nothing would take the descriptors that polls and the state need, or the
+//! place of Prometheus.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -15,7 +17,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -29,6 +31,10 @@ const MOST_HANDSHAKES: usize = 128;
 
 /// How long a handshake may take, with the wait for its turn.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a connection may be silent. HTTP/1 has a bound of its own for the next request; nothing else bounds HTTP/2,
+/// whose clients keep connections open for as long as they can.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// The first byte that a client sends who wants TLS: a record of the handshake.
 const HANDSHAKE_RECORD: u8 = 0x16;
@@ -48,6 +54,8 @@ pub(super) struct Connections {
 /// A connection, plain or in TLS. It counts for as long as it is there.
 pub(super) struct Connection {
     stream: Stream,
+    /// When it has been silent for too long.
+    idle: Pin<Box<Sleep>>,
     _open: OwnedSemaphorePermit,
 }
 
@@ -73,7 +81,7 @@ impl Connections {
                 Stream::Tls(Box::new(timeout(HANDSHAKE_TIMEOUT, handshake).await??))
             }
         };
-        Ok(Connection { stream, _open: open })
+        Ok(Connection::new(stream, open))
     }
 }
 
@@ -106,12 +114,24 @@ impl<S: Send + 'static> Accept<TcpStream, S> for Connections {
 
 // === impl Connection ===
 
+impl Connection {
+    fn new(stream: Stream, open: OwnedSemaphorePermit) -> Self {
+        Self { stream, idle: Box::pin(sleep(IDLE_TIMEOUT)), _open: open }
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().stream {
+        let connection = self.get_mut();
+        let read = match &mut connection.stream {
             Stream::Plain(stream) => Pin::new(stream).poll_read(cx, into),
             Stream::Tls(stream) => Pin::new(stream).poll_read(cx, into),
+        };
+        if read.is_ready() {
+            connection.idle.as_mut().reset(Instant::now() + IDLE_TIMEOUT);
+            return read;
         }
+        connection.idle.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -153,5 +173,37 @@ impl AsyncWrite for Connection {
             Stream::Plain(stream) => stream.is_write_vectored(),
             Stream::Tls(stream) => stream.is_write_vectored(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_is_silent_for_too_long_is_closed_and_its_place_is_free() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port must be free");
+        let address = listener.local_addr().expect("it must have an address");
+        let mut client = TcpStream::connect(address).await.expect("it must connect");
+        let (stream, _) = listener.accept().await.expect("it must be accepted");
+        let places = Arc::new(Semaphore::new(1));
+        let place = Arc::clone(&places).try_acquire_owned().expect("there must be a place");
+        let mut connection = Connection::new(Stream::Plain(stream), place);
+        let mut byte = [0];
+        for _ in 0..3 {
+            // Whatever comes begins the time anew.
+            sleep(IDLE_TIMEOUT / 2).await;
+            client.write_all(b"x").await.expect("it must be sent");
+            connection.read_exact(&mut byte).await.expect("it must not be closed yet");
+        }
+        let begin = Instant::now();
+        let error = connection.read(&mut byte).await.expect_err("nothing more comes");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(begin.elapsed() >= IDLE_TIMEOUT);
+        drop(connection);
+        assert_eq!(places.available_permits(), 1);
     }
 }

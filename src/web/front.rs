@@ -11,6 +11,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use tower::ServiceExt;
 
+use super::status::Visitor;
 use super::{Gate, Site, router};
 
 /// The site that is served.
@@ -45,10 +46,11 @@ impl Front {
         Router::new().fallback(async move |request: Request| self.answer(request).await)
     }
 
-    async fn answer(&self, request: Request) -> Result<Response, Infallible> {
+    async fn answer(&self, mut request: Request) -> Result<Response, Infallible> {
         let access = self.gate.current();
         let mut answer = match access.admit(request.uri().path(), request.headers()).await {
             Ok(()) => {
+                request.extensions_mut().insert(Visitor { has_logged_in: access.wants_login() });
                 let current = Router::clone(&self.current.load());
                 current.oneshot(request).await?
             }

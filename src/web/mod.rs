@@ -1,4 +1,4 @@
-//! HTTP: the page for Prometheus, the health of the process, and a page that says where they are.
+//! HTTP: the page for Prometheus, the health of the process, and the status page for people.
 //!
 //! Nothing here waits for a poll or asks the API: `/metrics` answers 200 with the last good numbers when Clumio cannot
 //! be reached, and the health paths never depend on Clumio, because restarting the exporter would not mend it.
@@ -10,6 +10,7 @@ mod lifecycle;
 mod listen;
 mod pages;
 mod probe;
+mod status;
 
 use std::io;
 use std::net::TcpListener;
@@ -52,6 +53,8 @@ pub struct Site {
     pub max_requests: usize,
     /// Whether the process and its pollers live, and else what is wrong.
     pub health: Health,
+    /// Whether what failed tasks were about is shown where nobody has to log in.
+    pub show_entities: bool,
     /// Reads the configuration again; none where clients may not ask for that.
     pub reload: Option<Reload>,
 }
@@ -95,7 +98,8 @@ pub async fn serve(
 fn router(site: Site) -> Router {
     let served = Arc::new(Served { permits: Semaphore::new(site.max_requests), site });
     let limited = Router::new()
-        .route("/", get(pages::landing))
+        .route("/", get(status::page))
+        .route("/api/v1/status", get(status::json))
         .route(&served.site.telemetry_path, get(pages::metrics))
         .route("/-/reload", post(lifecycle::reload))
         .fallback(pages::not_found)

@@ -1,13 +1,11 @@
-//! The pages.
+//! The page for Prometheus, and what is said where there is none.
 
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::{
-    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
-};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 
 use super::Served;
 use crate::exposition;
@@ -32,30 +30,6 @@ async fn page(served: &Arc<Served>) -> Option<Arc<exposition::Page>> {
     }
     let exposition = Arc::clone(&served.site.exposition);
     tokio::task::spawn_blocking(move || exposition.page()).await.ok()
-}
-
-/// Where everything is.
-pub(super) async fn landing(State(served): State<Arc<Served>>) -> Response {
-    let telemetry_path = &served.site.telemetry_path;
-    let version = env!("CARGO_PKG_VERSION");
-    let page = format!(
-        r#"<!DOCTYPE html>
-<html lang="en">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>clumio-exporter</title></head>
-<body>
-<h1>clumio-exporter {version}</h1>
-<p>Backup and restore tasks of Clumio, as metrics for Prometheus.</p>
-<ul>
-<li><a href="{telemetry_path}">Metrics</a></li>
-<li><a href="/-/healthy">Health</a></li>
-<li><a href="/-/ready">Readiness</a></li>
-</ul>
-</body>
-</html>
-"#
-    );
-    let policy = [(CONTENT_SECURITY_POLICY, "default-src 'none'"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
-    (policy, Html(page)).into_response()
 }
 
 pub(super) async fn not_found(State(served): State<Arc<Served>>) -> Response {

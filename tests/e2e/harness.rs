@@ -209,6 +209,12 @@ impl Config {
         file
     }
 
+    /// The command that starts the daemon with this config.
+    pub fn command(&self) -> Command {
+        let file = self.file();
+        binary(&["--config.file", file.to_str().expect("the path must be text")])
+    }
+
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
@@ -230,8 +236,7 @@ impl Config {
 impl Exporter {
     /// Starts the daemon, and waits until it serves.
     pub async fn start(config: Config) -> Self {
-        let file = config.file();
-        let command = binary(&["--config.file", file.to_str().expect("the path must be text")]);
+        let command = config.command();
         Self::start_by(config, command).await
     }
 

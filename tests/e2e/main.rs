@@ -5,6 +5,7 @@
 
 mod alerts;
 mod audit;
+mod browser;
 mod certificates;
 mod commands;
 mod cost;
@@ -26,6 +27,7 @@ mod service;
 mod single_failures;
 mod stack;
 mod state;
+mod status_page;
 mod tokens;
 mod truth;
 mod web_config;

@@ -96,6 +96,7 @@ async fn more_requests_than_allowed_get_503_but_for_health() {
     let listener = web::listen("127.0.0.1:0").expect("a free port must be had");
     let address = listener.local_addr().expect("it must have an address");
     let site = Site {
+        show_entities: false,
         exposition: Arc::new(Exposition::new()),
         telemetry_path: "/metrics".to_owned(),
         max_requests: 0,
@@ -119,6 +120,7 @@ async fn health_fails_with_what_is_wrong() {
     let listener = web::listen("127.0.0.1:0").expect("a free port must be had");
     let address = listener.local_addr().expect("it must have an address");
     let site = Site {
+        show_entities: false,
         exposition: Arc::new(Exposition::new()),
         telemetry_path: "/metrics".to_owned(),
         max_requests: 1,

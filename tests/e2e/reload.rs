@@ -1,11 +1,13 @@
 //! Reload: the configuration is read again while the daemon runs, and takes effect whole or not at all.
 
+use std::fs;
 use std::time::Duration;
 
 use clumio_exporter::simulator::{Fault, Faults, Options, Outcome, Task};
 use clumio_exporter::time::earlier;
 use futures::future::join_all;
 
+use crate::certificates::Authority;
 use crate::harness::{ACCOUNT, Api, Config, DEADLINE, Exporter, FAST, eventually, http, serving};
 use crate::page::Page;
 use crate::process::{Process, TOKEN, binary};
@@ -158,6 +160,32 @@ async fn a_client_that_cannot_be_made_changes_nothing() {
     assert!(!has(&page, "new"), "{}", page.text);
     let log = exporter.stop().await.stderr;
     assert!(log.contains(r#"account \"new\": ca_file /nowhere/ca.pem: No such file"#), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_ca_file_with_other_content_is_read_again() {
+    let api = world().await;
+    let mut config = Config::following(&api, FAST);
+    let file = config.path().join("ca.pem");
+    let write = |text: &str| fs::write(&file, text).expect("the CA file must be written");
+    write(&Authority::new().pem);
+    let own = format!("base_url = \"{}\"\n", api.url());
+    config.replace(&own, &format!("{own}ca_file = \"ca.pem\"\n"));
+    let exporter = Exporter::start(config).await;
+    let changed = || {
+        let lines = exporter.process.stderr();
+        let count = |n| lines.matches(&format!("changed={n}")).count();
+        (count(0), count(1))
+    };
+    assert!(exporter.reload().await);
+    assert_eq!(changed(), (1, 0), "the same is not read again");
+    write(&Authority::new().pem);
+    assert!(exporter.reload().await);
+    assert_eq!(changed(), (1, 1));
+    write("no certificate");
+    assert!(!exporter.reload().await);
+    exporter.polls(ACCOUNT, 1).await;
+    exporter.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

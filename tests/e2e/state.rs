@@ -26,6 +26,9 @@ const POLLS_TO_SETTLE: u32 = 3;
 /// How often the process is killed in one run, unless the environment asks for more.
 const KILLS: u32 = 12;
 
+/// About as long as the process takes until it serves.
+const STARTS_WITHIN: Duration = Duration::from_millis(60);
+
 /// The probability of each fault while the process is killed again and again.
 const FAULTS: f64 = 0.02;
 
@@ -102,6 +105,15 @@ pub fn kill(exporter: Exporter) -> Config {
     exporter.config
 }
 
+/// Starts the process, and kills it at an instant at which it may not serve yet; gives whether it did not.
+async fn kill_as_it_starts(config: &Config, random: &mut fastrand::Rng) -> bool {
+    let process = Process::start(config.command());
+    sleep(STARTS_WITHIN.mul_f64(random.f64())).await;
+    let serves = process.stderr().contains("serving");
+    drop(process);
+    !serves
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restart_serves_the_last_numbers_and_counts_what_ended_meanwhile_once() {
     let mut api = Api::start(busy(401)).await;
@@ -146,7 +158,11 @@ async fn kills_at_random_lose_nothing() {
     let faults = Fault::ALL.into_iter().fold(Faults::none(), |faults, fault| faults.with(fault, FAULTS));
     api.simulator.set_faults(faults);
     config = kill(exporter);
-    for _ in 0..kills {
+    let mut early = 0;
+    for n in 0..kills {
+        if n % 3 == 0 {
+            early += u32::from(kill_as_it_starts(&config, &mut random).await);
+        }
         let exporter = Exporter::start(config).await;
         let end = tokio::time::Instant::now() + Duration::from_millis(random.u64(0..3_000));
         while tokio::time::Instant::now() < end {
@@ -164,6 +180,7 @@ async fn kills_at_random_lose_nothing() {
     let leftovers = set_aside(&exporter.config);
     assert!(leftovers.is_empty(), "{leftovers:?}");
     exporter.stop().await;
+    assert!(early > 0, "none was killed before it served");
 }
 
 #[tokio::test(flavor = "multi_thread")]

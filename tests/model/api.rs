@@ -13,8 +13,9 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::flaw::Flaw;
+use crate::schedule::Setup;
 use crate::vault::Crash;
-use crate::world::{DAY_ZERO, HOUR, KINDS, Life, MINUTE, SECOND, World, timestamp};
+use crate::world::{DAY_ZERO, HOUR, KINDS, Life, MINUTE, SECOND, Trouble, World, timestamp};
 
 /// The order of rows in a listing.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +40,8 @@ pub struct Behaviour {
     pub crashing: f64,
     /// The probability that an answer's `Date` is off, by two minutes to a day.
     pub wrong_date: f64,
+    /// Whether answers have a `Date`; else the exporter's own time of day has to do.
+    pub has_date: bool,
     /// How far replicas lag behind, in milliseconds; one answer in eight comes from one.
     pub stale_by: i64,
     /// Whether the server compares creations in whole seconds.
@@ -74,12 +77,16 @@ struct State {
     clocks: Clocks,
 }
 
-/// The clocks of the exporter's machine.
+/// The clocks of the exporter's machine, and how far the API's `Date` is off.
+#[derive(Clone, Copy)]
 struct Clocks {
     /// What the API's clock shows when the monotonic clock shows zero.
     epoch: i64,
     /// How far the time of day is off.
     skew: i64,
+    /// How far the clock by which the exporter goes is off, against which tasks are stamped: that of the `Date`, or
+    /// the time of day where there is none.
+    ahead: i64,
 }
 
 // === impl ModelApi ===
@@ -87,7 +94,7 @@ struct Clocks {
 impl ModelApi {
     pub fn new(world: World, behaviour: Behaviour, crash: Arc<Crash>, flaw: Flaw) -> Self {
         let random = SmallRng::seed_from_u64(behaviour.seed);
-        let clocks = Clocks { epoch: DAY_ZERO, skew: 0 };
+        let clocks = Clocks { epoch: DAY_ZERO, skew: 0, ahead: 0 };
         let state = Mutex::new(State { now: DAY_ZERO, random, requests: 0, faults: true, clocks });
         let mut faces: Vec<_> =
             world.lives.iter().enumerate().map(|(index, life)| (index, Face::new(index, life))).collect();
@@ -113,11 +120,17 @@ impl ModelApi {
         });
     }
 
+    /// Sets the clock by which the exporter goes, forward or back, and the other one to anything.
+    pub fn set_clock(&self, ahead: i64) {
+        self.with(|state| {
+            state.clocks = Clocks { ahead, skew: state.any_skew(), ..state.clocks };
+        });
+    }
+
     /// A new process: its monotonic clock starts anew, and its time of day can be anything.
     pub fn restart_clocks(&self) {
         self.with(|state| {
-            let skew = state.random.random_range(-(400 * 24 * HOUR)..400 * 24 * HOUR);
-            state.clocks = Clocks { epoch: state.now, skew };
+            state.clocks = Clocks { epoch: state.now, skew: state.any_skew(), ..state.clocks };
         });
     }
 
@@ -180,8 +193,8 @@ impl ModelApi {
             without_id: 0,
             total: total - u64::from(short),
             limit,
-            date: Some(self.date(state)),
-            received: state.clocks.moment(state.now),
+            date: self.behaviour.has_date.then(|| self.date(state)),
+            received: state.clocks.moment(state.now, self.behaviour.has_date),
         }
     }
 
@@ -217,12 +230,20 @@ impl ModelApi {
         let skewed = state.faults && state.random.random_bool(self.behaviour.wrong_date);
         let sign = if state.random.random_bool(0.5) { 1 } else { -1 };
         let skew = if skewed { sign * state.random.random_range(2 * MINUTE..=24 * HOUR) } else { 0 };
-        timestamp((state.now + skew).div_euclid(SECOND) * SECOND)
+        timestamp((state.now + state.clocks.ahead + skew).div_euclid(SECOND) * SECOND)
     }
 }
 
 fn scatter(index: usize) -> u64 {
     (index as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(31)
+}
+
+// === impl State ===
+
+impl State {
+    fn any_skew(&mut self) -> i64 {
+        self.random.random_range(-(400 * 24 * HOUR)..400 * 24 * HOUR)
+    }
 }
 
 // === impl Face ===
@@ -244,6 +265,7 @@ impl Face {
             created: Some(timestamp(life.created())),
             started: seen(life.started()),
             ended: life.ended().and_then(seen),
+            subject: None,
         }
     }
 }
@@ -251,14 +273,36 @@ impl Face {
 // === impl Clocks ===
 
 impl Clocks {
-    fn moment(&self, now: i64) -> Moment {
+    fn moment(&self, now: i64, has_date: bool) -> Moment {
         let steady = u64::try_from(now - self.epoch).expect("time must not go back");
-        Moment { wall: timestamp(now + self.skew), steady: Duration::from_millis(steady) }
+        let skew = if has_date { self.skew } else { self.ahead };
+        Moment { wall: timestamp(now + skew), steady: Duration::from_millis(steady) }
     }
 }
 
-/// Every way to behave, with replicas that lag so far.
-pub fn behaviours(stale_by: i64) -> impl Strategy<Value = Behaviour> {
+// === impl Behaviour ===
+
+impl Behaviour {
+    /// The same without what would take a run out of what is promised.
+    pub fn within(self, setup: &Setup) -> Self {
+        let mut within = Self { stale_by: setup.stale_by, ..self };
+        if setup.sets_clock() {
+            // Answers are quick (see the lateness then), and all say the same time, or none.
+            within = Self { wrong_date: 0.0, slowest: self.slowest / 100, ..within };
+        } else {
+            within.has_date = true;
+        }
+        // A row that is gone and that a replica still shows makes up for one that slipped, until an audit finds it.
+        if setup.trouble == Trouble::Vanishing && setup.stale_by > 0 && matches!(self.order, Order::Unstable)
+        {
+            within.order = Order::Scattered;
+        }
+        within
+    }
+}
+
+/// Every way to behave.
+pub fn behaviours() -> impl Strategy<Value = Behaviour> {
     let order = prop_oneof![
         Just(Order::NewestFirst),
         Just(Order::OldestFirst),
@@ -270,14 +314,15 @@ pub fn behaviours(stale_by: i64) -> impl Strategy<Value = Behaviour> {
     let wrong_date = prop_oneof![3 => Just(0.0), 1 => Just(0.05)];
     let slowest = prop_oneof![Just(0), 1..SECOND, 1..(20 * SECOND)];
     let faults = (failing, crashing, wrong_date);
-    (order, 2..40_u32, faults, any::<bool>(), slowest, any::<u64>()).prop_map(
-        move |(order, max_limit, (failing, crashing, wrong_date), coarse, slowest, seed)| Behaviour {
+    (order, 2..40_u32, faults, any::<(bool, bool)>(), slowest, any::<u64>()).prop_map(
+        |(order, max_limit, (failing, crashing, wrong_date), (coarse, has_date), slowest, seed)| Behaviour {
             order,
             max_limit,
             failing,
             crashing,
             wrong_date,
-            stale_by,
+            has_date,
+            stale_by: 0,
             coarse,
             slowest,
             seed,

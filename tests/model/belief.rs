@@ -16,20 +16,26 @@ pub struct Belief {
     pub snapshot: Option<Snapshot>,
     /// The end of the poll that ended the first pass.
     pub first_published: Option<i64>,
+    /// The latest instant that was taken as the time.
+    latest: i64,
     pub traces: Vec<Trace>,
     pub holds: Holds,
 }
 
-/// Since when each counter is published.
+/// For how long each counter has been published.
 #[derive(Debug, Clone, Default)]
-pub struct Holds(BTreeMap<Raw, Hold>);
+pub struct Holds {
+    of: BTreeMap<Raw, Hold>,
+    /// When they were published last.
+    last: i64,
+}
 
 /// A counter as it is published: its family, category, type and status.
 type Raw = (Family, Label, Label, Label);
 
 #[derive(Debug, Clone, Copy)]
 struct Hold {
-    since: i64,
+    so_far: i64,
     polls: u32,
 }
 
@@ -52,22 +58,26 @@ const SLACK: i64 = 2 * MINUTE;
 impl Belief {
     pub fn new(lives: usize) -> Self {
         let traces = vec![Trace::default(); lives];
-        Self { snapshot: None, first_published: None, traces, holds: Holds::default() }
+        Self { snapshot: None, first_published: None, latest: i64::MIN, traces, holds: Holds::default() }
     }
 
-    /// Notes which tasks need not be in a gauge, before a poll is checked whose window was `least_window` at first.
-    pub fn leave(&mut self, snapshot: &Snapshot, view: &View, least_window: i64) {
+    /// Notes which tasks need not be in a gauge, before a poll is checked whose window was `least_window` at first. What
+    /// was read before may have been taken at `latest`.
+    pub fn leave(&mut self, snapshot: &Snapshot, view: &View, least_window: i64, latest: i64) {
         let (_, end) = view.instants.poll;
+        self.latest = self.latest.max(latest);
+        let taken_at = if self.first_published.is_none() { latest } else { view.instants.at };
         let is_longer = view.window > least_window;
         let missed = self.snapshot.as_ref().map_or(0, |before| before.missed_total);
         let is_healed = is_longer || snapshot.missed_total > missed;
         for (life, trace) in view.world.lives.iter().zip(&mut self.traces) {
-            trace.has_left |= life.ended().is_some_and(|ended| ended <= view.instants.at - least_window);
+            let leaves = |at, window| life.ended().is_some_and(|ended| ended <= at - window);
+            trace.has_left |= leaves(taken_at, least_window);
             // A longer window is a heal's, which has read what was shown and is not older than this.
             let read_from = end - view.lookback.max(2 * view.window);
             let was_shown = !view.is_late(life) && life.gone().is_none_or(|(from, _)| from > end);
             if is_longer && was_shown && life.created() >= read_from {
-                trace.has_left = false;
+                trace.has_left = leaves(self.latest, view.window);
             }
             // A heal refuses what has fewer tasks by their number, so that one which it found can stand for one which
             // was gone while it read.
@@ -86,7 +96,7 @@ impl Belief {
         }
         // A hold begins with the last answer.
         let last_answer = view.instants.at + (end - view.instants.poll.0);
-        self.holds.publish(snapshot, last_answer.min(end));
+        self.holds.publish(snapshot, last_answer.min(end.max(view.instants.at)));
         self.snapshot = Some(snapshot.clone());
     }
 
@@ -100,14 +110,19 @@ impl Belief {
 
 impl Holds {
     fn publish(&mut self, snapshot: &Snapshot, at: i64) {
+        let passed = self.passed(at);
+        self.last = at;
         for (raw, _) in counters(snapshot, true) {
-            let hold = self.0.entry(raw).or_insert(Hold { since: at, polls: 0 });
+            let hold = self.of.entry(raw).or_insert(Hold { so_far: 0, polls: 0 });
             hold.polls += 1;
             // The hold of what a heal has found begins with the poll after it.
-            if hold.polls <= 2 {
-                hold.since = at;
-            }
+            hold.so_far = if hold.polls <= 2 { 0 } else { hold.so_far + passed };
         }
+    }
+
+    /// The time since they were published last; a clock that was set back adds nothing.
+    fn passed(&self, now: i64) -> i64 {
+        (now - self.last).max(0)
     }
 
     /// Whether each counter of a snapshot may move at a poll that takes `now` as the time.
@@ -126,11 +141,13 @@ impl Holds {
     fn freedom(&self, raw: &Raw, setup: &Setup, now: i64) -> Freedom {
         // What only a heal has found is held for one poll more.
         let polls = if setup.heals() { 2 } else { 1 };
-        match self.0.get(raw) {
+        match self.of.get(raw) {
             None if setup.folds || setup.heals() || setup.counter_hold > 0 => Freedom::May,
             None => Freedom::Stands,
             Some(hold) if hold.polls < polls => Freedom::May,
-            Some(hold) if setup.counter_hold > 0 && now - hold.since < setup.counter_hold + SLACK => {
+            Some(hold)
+                if setup.counter_hold > 0 && hold.so_far + self.passed(now) < setup.counter_hold + SLACK =>
+            {
                 Freedom::May
             }
             Some(_) => Freedom::Free,

@@ -23,8 +23,8 @@ impl Run {
     }
 
     /// Whether the exporter still takes an old time for the right one.
-    pub fn is_behind(&self) -> bool {
-        self.was_behind
+    pub fn is_off(&self) -> bool {
+        self.was_off
     }
 
     /// Checks that a longer window has been filled, and that every counter is free to move.
@@ -36,7 +36,7 @@ impl Run {
         }
         // The heal that finds what is late can end with the last poll, and bring a kind that is new then.
         if has_room && self.setup.trouble != Trouble::Late {
-            let freedoms = self.live.holds.freedoms(served, &self.setup, self.api.now());
+            let freedoms = self.live.holds.freedoms(served, &self.setup, self.time());
             prop_assert!(freedoms.values().all(|it| *it == Freedom::Free), "a hold never ends");
         }
         Ok(())

@@ -1,10 +1,11 @@
 //! One exporter following one world, through crashes and reloads, with a check after every poll.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clumio_exporter::api::{Error, Filter, Page, TaskList};
-use clumio_exporter::ledger::Snapshot;
+use clumio_exporter::ledger::{Periods, Snapshot};
 use clumio_exporter::poll::{Poller, Report};
 use clumio_exporter::state::{self, Memory, Storage, Written};
 use proptest::prelude::*;
@@ -15,8 +16,9 @@ use crate::checks::{check_counters, check_durations, check_gauges, check_stopped
 use crate::flaw::Flaw;
 use crate::instants::check_instants;
 use crate::schedule::{Change, Config, Schedule, Setup};
+use crate::tally::{Happening, tally};
 use crate::truth::{Instants, Trace, View, published};
-use crate::vault::{Crash, Vault};
+use crate::vault::{Crash, Found, Vault};
 use crate::world::{DAY_ZERO, MINUTE, MISSING_FOR, SECOND, Trouble};
 
 /// What the poller and the test share.
@@ -36,10 +38,17 @@ pub struct Run {
     pub live: Belief,
     kept: Belief,
     polls_kept: u64,
-    /// How far the exporter may think that the API's clock is behind.
-    pub behind: i64,
-    /// Whether the last poll shows that it does.
-    pub was_behind: bool,
+    /// How far ahead the exporter may think that the clock is by which tasks are stamped: behind is less than zero.
+    offsets: Offsets,
+    /// The most that what is kept may say of it.
+    most_kept: i64,
+    /// What the next process must know, and the most that it may think, if it finds the state of a poll that was said
+    /// not to be kept.
+    doubtful: Option<(Belief, i64)>,
+    /// How far ahead the clock is by which the exporter goes.
+    ahead: i64,
+    /// Whether the last poll went by another time than that clock's.
+    pub was_off: bool,
     /// What a scrape sees.
     pub served: Option<Snapshot>,
     /// What happened so far, for the message of a failure.
@@ -54,7 +63,15 @@ pub enum Event {
     Failed { to: i64, why: String },
     Crashed { to: i64 },
     Restored { has_published: bool },
+    ClockSet { ahead: i64 },
     BeganCold,
+}
+
+/// The least and the most.
+#[derive(Debug, Clone, Copy, Default)]
+struct Offsets {
+    least: i64,
+    most: i64,
 }
 
 /// The extremes of all settings that were ever in force; times in milliseconds.
@@ -111,11 +128,19 @@ impl Run {
             live: belief.clone(),
             kept: belief,
             polls_kept: 0,
-            behind: 0,
-            was_behind: false,
+            offsets: Offsets::default(),
+            most_kept: 0,
+            doubtful: None,
+            ahead: 0,
+            was_off: false,
             served: None,
             log: Vec::new(),
         }
+    }
+
+    /// The time as the clock shows it by which the exporter goes.
+    pub fn time(&self) -> i64 {
+        self.api.now() + self.ahead
     }
 
     /// Ends all faults.
@@ -138,10 +163,30 @@ impl Run {
             }
             Change::ClockSteps(by) => {
                 self.api.step_clock(by);
-                self.behind += by;
+                let Offsets { least, most } = self.offsets;
+                self.offsets = Offsets { least: least - by, most: most - by }.with(self.ahead);
+                tally(Happening::ClockForward);
             }
+            Change::ClockIsSet(ahead) => self.set_clock(ahead),
         }
         Ok(())
+    }
+
+    /// Sets the clock by which the exporter goes. It is not ahead of the stamps in a first pass, whose baseline would be
+    /// after them.
+    fn set_clock(&mut self, ahead: i64) {
+        let ahead = if self.live.first_published.is_some() { ahead } else { ahead.min(0) };
+        let of_date = self.api.behaviour.has_date;
+        match ahead.cmp(&self.ahead) {
+            Ordering::Less if of_date => tally(Happening::DateBack),
+            Ordering::Less => tally(Happening::LocalClockBack),
+            Ordering::Greater => tally(Happening::ClockForward),
+            Ordering::Equal => {}
+        }
+        self.api.set_clock(ahead);
+        self.ahead = ahead;
+        self.offsets = self.offsets.with(ahead);
+        self.log.push(Event::ClockSet { ahead });
     }
 
     fn configure(&mut self, config: Config) {
@@ -153,13 +198,21 @@ impl Run {
     /// Begins a process with what the one before kept. If that ended in a poll, that poll may have been kept.
     fn restart(&mut self, interrupted: Option<(i64, i64)>) -> Result<(), TestCaseError> {
         self.api.restart_clocks();
-        let (list, storage) = (Shared(Arc::clone(&self.api)), Shared(Arc::clone(&self.vault)));
         let options = self.config.options(&self.setup);
-        let Some(restored) = self.vault.restored(&options.rules) else {
+        let Found { restored, is_doubtful } = self.vault.found(&options.rules);
+        if let Some((kept, most_kept)) = self.doubtful.take().filter(|_| is_doubtful) {
+            (self.kept, self.most_kept, self.polls_kept) = (kept, most_kept, self.polls_kept + 1);
+        }
+        if self.kept.first_published.is_none() && self.ahead > 0 {
+            self.set_clock(0);
+        }
+        let (list, storage) = (Shared(Arc::clone(&self.api)), Shared(Arc::clone(&self.vault)));
+        let Some(restored) = restored else {
             self.poller = Poller::new(list, storage, options);
             self.live = Belief::new(self.api.world.lives.len());
             self.kept = self.live.clone();
-            (self.began, self.facts, self.behind) = (self.api.now(), Facts::new(self.config), 0);
+            (self.began, self.facts) = (self.api.now(), Facts::new(self.config));
+            (self.offsets, self.most_kept) = (Offsets::default().with(self.ahead), 0);
             self.served = None;
             self.log.push(Event::BeganCold);
             return Ok(());
@@ -169,11 +222,15 @@ impl Run {
         if self.vault.polls() > self.polls_kept {
             prop_assert!(interrupted.is_some() && found.is_some(), "a poll was kept that nobody made");
             let (Some(poll), Some(snapshot)) = (interrupted, &found) else { return Ok(()) };
+            self.polls_kept += 1;
             self.check(snapshot, poll, true)?;
         }
-        self.behind = 0;
-        // Another window acts at once.
-        let numbers = |snapshot: &Snapshot| Snapshot { window: Duration::ZERO, ..snapshot.clone() };
+        self.offsets = Offsets { least: self.ahead, most: self.most_kept }.with(self.ahead);
+        // Another window acts at once, and so does its picture.
+        let numbers = |snapshot: &Snapshot| {
+            let periods = Periods { length: Duration::ZERO, list: Vec::new() };
+            Snapshot { window: Duration::ZERO, periods, ..snapshot.clone() }
+        };
         let (found_numbers, kept) = (found.as_ref().map(numbers), self.kept.snapshot.as_ref().map(numbers));
         prop_assert_eq!(found_numbers, kept, "a restart serves what was not kept");
         self.kept.restored();
@@ -199,9 +256,28 @@ impl Run {
                 return Ok(false);
             }
         };
-        self.check(&snapshot, (start, self.api.now()), state.is_ok())?;
+        let poll = (start, self.api.now());
+        self.polls_kept += u64::from(state.is_ok());
+        prop_assert_eq!(self.vault.polls(), self.polls_kept, "kept, or not");
+        if let Some(doubtful) = self.vault.doubtful(&self.config.rules(&self.setup)) {
+            self.rehearse(&doubtful, poll)?;
+        } else if state.is_ok() {
+            self.doubtful = None;
+        }
+        self.check(&snapshot, poll, state.is_ok())?;
         self.heal().await?;
         Ok(true)
+    }
+
+    /// Checks what a process would find if the save of this poll, which failed, turned out to have worked.
+    fn rehearse(&mut self, snapshot: &Snapshot, poll: (i64, i64)) -> Result<(), TestCaseError> {
+        let before = (self.live.clone(), self.kept.clone(), self.served.clone());
+        let times = (self.offsets, self.most_kept, self.was_off, self.facts);
+        self.check(snapshot, poll, true)?;
+        self.doubtful = Some((self.kept.clone(), self.most_kept));
+        (self.live, self.kept, self.served) = before;
+        (self.offsets, self.most_kept, self.was_off, self.facts) = times;
+        Ok(())
     }
 
     async fn heal(&mut self) -> Result<(), TestCaseError> {
@@ -222,12 +298,12 @@ impl Run {
     fn check(&mut self, snapshot: &Snapshot, poll: (i64, i64), is_kept: bool) -> Result<(), TestCaseError> {
         let [from, to, at] = [poll.0, poll.1, snapshot.at.as_millisecond()].map(|at| at - DAY_ZERO);
         self.log.push(Event::Polled { from, to, at, window: window_of(snapshot), is_kept });
+        // A first pass or a heal may have read by a time that was set back since.
+        let latest = snapshot.at.as_millisecond() + self.offsets.most - self.ahead;
         self.check_time(snapshot, poll)?;
-        prop_assert_eq!(self.vault.polls(), self.polls_kept + u64::from(is_kept), "kept, or not");
-        self.polls_kept = self.vault.polls();
         let world = Arc::clone(&self.api);
         let view = self.view(snapshot, poll, &[], &world);
-        self.live.leave(snapshot, &view, self.facts.window.min(view.window));
+        self.live.leave(snapshot, &view, self.facts.window.min(view.window), latest);
         let traces = self.live.traces.clone();
         let view = View { traces: &traces, ..view };
         self.check_totals(snapshot)?;
@@ -249,6 +325,7 @@ impl Run {
         self.facts.window = view.window;
         if is_kept {
             self.kept = self.live.clone();
+            self.most_kept = self.offsets.most;
         }
         self.served = Some(snapshot.clone());
         Ok(())
@@ -257,8 +334,9 @@ impl Run {
     fn check_time(&mut self, snapshot: &Snapshot, (start, end): (i64, i64)) -> Result<(), TestCaseError> {
         let (at, baseline) = (snapshot.at.as_millisecond(), snapshot.baseline.as_millisecond());
         let first_published = self.live.first_published.unwrap_or(end);
-        let is_right = (start - SECOND - self.behind..=end).contains(&at)
-            && (self.began - SECOND..=first_published).contains(&baseline);
+        let Offsets { least, most } = self.offsets;
+        let is_right = (start - SECOND + least..=end + most).contains(&at)
+            && (self.began - SECOND - self.setup.most_behind..=first_published).contains(&baseline);
         // Two answers in a row whose wrong dates agree: nothing tells that the clock is not so.
         prop_assume!(is_right || self.api.behaviour.wrong_date == 0.0);
         prop_assert!(
@@ -270,13 +348,18 @@ impl Run {
             baseline
         );
         if let Some(before) = &self.live.snapshot {
+            if snapshot.at < before.at {
+                tally(Happening::TimeWentBack);
+            }
             prop_assert_eq!(before.baseline, snapshot.baseline, "the baseline moved");
         }
-        self.was_behind = at < start - SECOND;
-        // The first answer came before the end, so the exporter is no further behind than that. A step that it does not
-        // believe at once is longer than a minute.
-        let most = end - at;
-        self.behind = if most <= MINUTE { 0 } else { self.behind.min(most) };
+        self.was_off = !(start - SECOND + self.ahead..=end + self.ahead).contains(&at);
+        // The first answer came between start and end, so the exporter is no further off than that. A step that it does
+        // not believe at once is longer than a minute.
+        let (least, most) = (at - end, at - start + SECOND);
+        let least = if self.ahead - least <= MINUTE { self.ahead } else { self.offsets.least.max(least) };
+        let most = if most - self.ahead <= MINUTE { self.ahead } else { self.offsets.most.min(most) };
+        self.offsets = Offsets { least, most }.with(self.ahead);
         Ok(())
     }
 
@@ -330,6 +413,14 @@ impl Run {
 
 pub fn window_of(snapshot: &Snapshot) -> i64 {
     i64::try_from(snapshot.window.as_millis()).unwrap_or(i64::MAX)
+}
+
+// === impl Offsets ===
+
+impl Offsets {
+    fn with(self, offset: i64) -> Self {
+        Self { least: self.least.min(offset), most: self.most.max(offset) }
+    }
 }
 
 // === impl Facts ===

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use crate::api::{Behaviour, behaviours};
 use crate::vault::{Habits, habits};
-use crate::world::{HOUR, MINUTE, Trouble, World, worlds};
+use crate::world::{HOUR, MINUTE, SECOND, Trouble, World, worlds};
 
 /// A cap that no world reaches.
 const ALL_KINDS: usize = 200;
@@ -39,6 +39,9 @@ pub struct Setup {
     pub reloads: bool,
     /// Whether the API's clock steps.
     pub steps_clock: bool,
+    /// How far the clock by which the exporter goes may be set behind that by which tasks are stamped: an end must not
+    /// be further ahead of it than the overlap. Zero: it is never set.
+    pub most_behind: i64,
 }
 
 /// The settings that a reload can change; times in milliseconds.
@@ -71,13 +74,33 @@ pub enum Change {
     /// The same, with other settings.
     RestartWith(Config),
     Reload(Config),
-    /// The API's clock jumps forward.
+    /// The API's clock jumps forward, and all that happens with it.
     ClockSteps(i64),
+    /// The clock by which the exporter goes is set so far ahead of what tasks are stamped by, or behind it.
+    ClockIsSet(i64),
 }
 
 // === impl Setup ===
 
 impl Setup {
+    /// The same with what depends on the overlap.
+    fn with_overlap(self, overlap: i64) -> Self {
+        if self.sets_clock() {
+            // The time of a poll can be later than what it lists, so that a row has to appear a whole poll before the
+            // overlap has passed.
+            return Self { lateness: overlap / 3, most_behind: overlap - 2 * SECOND, ..self };
+        }
+        // What appears late and is then shown by a replica that lags must still appear within the overlap.
+        let (stale_by, lateness) =
+            if self.stale_by > 0 { (overlap / 3, overlap - overlap / 3) } else { (0, overlap) };
+        Self { stale_by, lateness, ..self }
+    }
+
+    /// Whether the clock by which the exporter goes is set, forward and back.
+    pub fn sets_clock(&self) -> bool {
+        self.most_behind > 0
+    }
+
     /// Whether a heal can run.
     pub fn heals(&self) -> bool {
         self.reloads || self.trouble != Trouble::Nothing
@@ -116,14 +139,10 @@ fn milliseconds(ms: i64) -> Duration {
 /// Everything that may happen.
 pub fn schedules() -> impl Strategy<Value = Schedule> {
     (setups(), overlaps()).prop_flat_map(|(setup, overlap)| {
-        let setup = Setup {
-            stale_by: if setup.stale_by > 0 { overlap / 3 } else { 0 },
-            // What appears late and is then shown by a replica that lags must still appear within the overlap.
-            lateness: if setup.stale_by > 0 { overlap - overlap / 3 } else { overlap },
-            ..setup
-        };
+        let setup = setup.with_overlap(overlap);
         let world = worlds(setup.lateness, setup.trouble);
-        let (behaviour, steps) = (behaviours(setup.stale_by), steps(setup, overlap));
+        let behaviour = behaviours().prop_map(move |it| it.within(&setup));
+        let steps = steps(setup, overlap);
         (Just(setup), configs(overlap), world, behaviour, habits(), steps).prop_map(
             |(setup, config, world, behaviour, habits, steps)| {
                 let config = config.at_least_a_day_for(setup.trouble);
@@ -157,16 +176,21 @@ fn setups() -> impl Strategy<Value = Setup> {
     let counter_hold = prop_oneof![5 => Just(0), 1 => Just(2 * MINUTE)];
     let folds = proptest::bool::weighted(0.17);
     let sometimes = || proptest::bool::weighted(0.3);
-    (trouble, any::<bool>(), counter_hold, folds, sometimes(), sometimes()).prop_map(
-        |(trouble, lags, counter_hold, folds, reloads, steps_clock)| Setup {
-            trouble,
-            stale_by: i64::from(lags),
-            lateness: 0,
-            counter_hold,
-            // A heal takes over nothing when there is no room for a kind.
-            folds: folds && trouble != Trouble::Late,
-            reloads,
-            steps_clock,
+    (trouble, any::<bool>(), counter_hold, folds, sometimes(), sometimes(), sometimes()).prop_map(
+        |(trouble, lags, counter_hold, folds, reloads, steps_clock, sets_clock)| {
+            // By a clock that is ahead, what vanished or was seen to end is forgotten early.
+            let sets_clock = sets_clock && trouble == Trouble::Nothing;
+            Setup {
+                trouble,
+                stale_by: i64::from(lags && !sets_clock),
+                lateness: 0,
+                counter_hold,
+                // A heal takes over nothing when there is no room for a kind.
+                folds: folds && trouble != Trouble::Late,
+                reloads,
+                steps_clock,
+                most_behind: i64::from(sets_clock),
+            }
         },
     )
 }
@@ -194,16 +218,19 @@ fn configs(overlap: i64) -> impl Strategy<Value = Config> {
 /// How long to wait before each poll, mostly a minute, sometimes an outage of hours; and what happens then.
 fn steps(setup: Setup, overlap: i64) -> impl Strategy<Value = Vec<Step>> {
     let pause = prop_oneof![6 => Just(MINUTE), 2 => 0..(20 * MINUTE), 1 => 0..(8 * HOUR)];
-    let change = move |kind: u32, config: Config, by: i64| match kind {
+    let change = move |kind: u32, config: Config, by: i64, ahead: i64| match kind {
         0..=1 => Change::Restart,
         2 if setup.reloads => Change::RestartWith(config.at_least_a_day_for(setup.trouble)),
         3..=5 if setup.reloads => Change::Reload(config.at_least_a_day_for(setup.trouble)),
         6..=7 if setup.steps_clock => Change::ClockSteps(by),
+        8..=13 if setup.sets_clock() => Change::ClockIsSet(ahead),
         _ => Change::Nothing,
     };
     let by = prop_oneof![0..(10 * MINUTE), (0..(8 * HOUR))];
-    let change =
-        (0..20_u32, configs(overlap), by).prop_map(move |(kind, config, by)| change(19 - kind, config, by));
+    let ahead =
+        prop_oneof![1 => Just(0), 1 => -setup.most_behind..=0, 1 => 0..(2 * overlap), 2 => 0..(8 * HOUR)];
+    let change = (0..20_u32, configs(overlap), by, ahead)
+        .prop_map(move |(kind, config, by, ahead)| change(19 - kind, config, by, ahead));
     let step = (pause, change).prop_map(|(pause, change)| Step { pause, change });
     proptest::collection::vec(step, 1..16)
 }

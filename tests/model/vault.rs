@@ -1,7 +1,8 @@
 //! A state in memory, kept as the real one is: what is not in its bytes is lost with the process.
 //!
-//! A save works, fails, or is the last thing that its process does. That the real file is replaced whole or not at all
-//! is tested where it is written.
+//! A save writes the new file beside the old one, syncs it, renames it over the old one, and syncs the folder. Each
+//! step can fail, or be the last thing that its process or its machine does; what is found then is the old file or the
+//! new one. That the real file is written in these steps is tested where it is written.
 
 use std::convert::Infallible;
 use std::future::{Future, pending, poll_fn};
@@ -11,13 +12,14 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 
-use clumio_exporter::ledger::{Ledger, Rules};
+use clumio_exporter::ledger::{Ledger, Rules, Snapshot};
 use clumio_exporter::state::{Error, Identity, Memory, Restored, Written, decode, encode};
 use proptest::prelude::*;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::flaw::Flaw;
+use crate::tally::{Happening, tally};
 use crate::world::{DAY_ZERO, timestamp};
 
 /// How saves go, as probabilities.
@@ -41,22 +43,48 @@ pub struct Vault {
 #[derive(Default)]
 pub struct Crash(AtomicBool);
 
+/// What a new process finds.
+pub struct Found {
+    pub restored: Option<Restored>,
+    /// Whether its save was said to have failed.
+    pub is_doubtful: bool,
+}
+
 struct State {
     random: SmallRng,
     faults: bool,
     /// Becomes bytes when a process reads it: most are replaced before.
     kept: Option<Memory>,
+    /// What took its place without the folder having been synced: a machine that ends now can bring back the other.
+    doubtful: Option<Memory>,
+    /// Whether that is of the last save.
+    has_just_failed: bool,
+    /// How much was written of the new file beside it when a process ended, as a random number.
+    torn: Option<usize>,
     /// What a flawed vault has still to write.
     late: Option<Memory>,
     polls: u64,
 }
 
 /// What becomes of a save.
+#[derive(Clone, Copy)]
 enum Fate {
     Works,
-    Fails,
-    CrashesBefore,
-    CrashesAfter,
+    /// This step fails.
+    Fails(Step),
+    /// The process ends, or the machine, before this step is done.
+    Ends(Step),
+    /// The process ends after all of them.
+    EndsAfter,
+}
+
+/// The steps of a save.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Write,
+    Sync,
+    Rename,
+    SyncFolder,
 }
 
 // === impl Vault ===
@@ -64,7 +92,17 @@ enum Fate {
 impl Vault {
     pub fn new(habits: Habits, crash: Arc<Crash>, flaw: Flaw) -> Self {
         let random = SmallRng::seed_from_u64(habits.seed);
-        let state = Mutex::new(State { random, faults: true, kept: None, late: None, polls: 0 });
+        let state = State {
+            random,
+            faults: true,
+            kept: None,
+            doubtful: None,
+            has_just_failed: false,
+            torn: None,
+            late: None,
+            polls: 0,
+        };
+        let state = Mutex::new(state);
         Self { habits, crash, flaw, state }
     }
 
@@ -78,39 +116,65 @@ impl Vault {
         self.with(|state| state.polls)
     }
 
+    /// What the last save has of a poll, if it failed when it had taken the place of the other.
+    pub fn doubtful(&self, rules: &Rules) -> Option<Snapshot> {
+        let memory = self.with(|state| state.doubtful.clone().filter(|_| state.has_just_failed))?;
+        Ledger::restored(memory.ledger, rules.clone()).expect("it must not contradict itself").snapshot()
+    }
+
     /// What a new process finds.
-    pub fn restored(&self, rules: &Rules) -> Option<Restored> {
+    pub fn found(&self, rules: &Rules) -> Found {
+        let (torn, is_doubtful) = self.with(State::restart);
         let identity = Identity { base_url: "https://clumio.test".to_owned(), organizational_unit: None };
-        let bytes = encode(&identity, self.with(|state| state.kept.clone())?, timestamp(DAY_ZERO));
+        let Some(memory) = self.with(|state| state.kept.clone()) else {
+            return Found { restored: None, is_doubtful };
+        };
+        let bytes = encode(&identity, memory, timestamp(DAY_ZERO));
+        if let Some(part) = torn {
+            let length = part % bytes.len();
+            assert!(
+                decode(&bytes[..length], &identity).is_err(),
+                "what was half written must not be readable"
+            );
+        }
         let (memory, at) = decode(&bytes, &identity).expect("what was written must be readable");
         let ledger = Ledger::restored(memory.ledger, rules.clone());
         let ledger = ledger.expect("what was written must not contradict itself");
         let written = Written { bytes: bytes.len() as u64, at };
-        Some(Restored { ledger, first_pass: memory.first_pass, written })
+        let restored = Some(Restored { ledger, first_pass: memory.first_pass, written });
+        Found { restored, is_doubtful }
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut State) -> T) -> T {
         f(&mut self.state.lock().expect("the model must not panic"))
     }
 
-    fn fate(&self) -> Fate {
-        self.with(|state| {
-            if !state.faults {
-                Fate::Works
-            } else if state.random.random_bool(self.habits.failing) {
-                Fate::Fails
-            } else if !state.random.random_bool(self.habits.crashing) {
-                Fate::Works
-            } else if state.random.random_bool(0.5) {
-                Fate::CrashesBefore
-            } else {
-                Fate::CrashesAfter
+    pub async fn save(&self, memory: Memory) -> Result<Option<Written>, Error> {
+        self.with(|state| state.has_just_failed = false);
+        match self.with(|state| state.fate(&self.habits)) {
+            Fate::Works => self.keep(memory),
+            Fate::Fails(_) if self.flaw == Flaw::HidesFailedSaves => {
+                self.with(|state| state.polls += u64::from(memory.first_pass.is_none()));
             }
-        })
+            Fate::Fails(step) => {
+                self.with(|state| state.fail(step, memory));
+                return Err(full());
+            }
+            Fate::Ends(step) => {
+                self.end(step, memory);
+                match self.crash.now().await {}
+            }
+            Fate::EndsAfter => {
+                self.keep(memory);
+                match self.crash.now().await {}
+            }
+        }
+        Ok(Some(Written { bytes: 1, at: timestamp(DAY_ZERO) }))
     }
 
     fn keep(&self, memory: Memory) {
         self.with(|state| {
+            (state.doubtful, state.torn) = (None, None);
             state.polls += u64::from(memory.first_pass.is_none());
             state.kept = match self.flaw {
                 Flaw::KeepsLate => state.late.replace(memory),
@@ -119,20 +183,59 @@ impl Vault {
         });
     }
 
-    pub async fn save(&self, memory: Memory) -> Result<Option<Written>, Error> {
-        match self.fate() {
-            Fate::Works => self.keep(memory),
-            Fate::Fails if self.flaw == Flaw::HidesFailedSaves => {
-                self.with(|state| state.polls += u64::from(memory.first_pass.is_none()));
+    /// The process ends in a save.
+    fn end(&self, step: Step, memory: Memory) {
+        match step {
+            Step::Write | Step::Sync => {
+                tally(Happening::TornSave);
+                self.with(|state| state.torn = Some(state.random.random_range(0..usize::MAX)));
             }
-            Fate::Fails => return Err(full()),
-            Fate::CrashesBefore => match self.crash.now().await {},
-            Fate::CrashesAfter => {
+            Step::Rename => tally(Happening::CrashBeforeRename),
+            Step::SyncFolder if self.with(|state| state.random.random_bool(0.5)) => {
+                tally(Happening::RenameFound);
                 self.keep(memory);
-                match self.crash.now().await {}
             }
+            Step::SyncFolder => tally(Happening::RenameLost),
         }
-        Ok(Some(Written { bytes: 1, at: timestamp(DAY_ZERO) }))
+    }
+}
+
+// === impl State ===
+
+impl State {
+    fn fate(&mut self, habits: &Habits) -> Fate {
+        if !self.faults {
+            return Fate::Works;
+        }
+        let fails = self.random.random_bool(habits.failing);
+        if !fails && !self.random.random_bool(habits.crashing) {
+            return Fate::Works;
+        }
+        let steps = [Step::Write, Step::Sync, Step::Rename, Step::SyncFolder];
+        match steps.get(self.random.random_range(0..steps.len() + usize::from(!fails))) {
+            Some(step) if fails => Fate::Fails(*step),
+            Some(step) => Fate::Ends(*step),
+            None => Fate::EndsAfter,
+        }
+    }
+
+    fn fail(&mut self, step: Step, memory: Memory) {
+        if step == Step::SyncFolder {
+            tally(Happening::FailedAfterRename);
+            (self.doubtful, self.has_just_failed) = (Some(memory), true);
+        }
+    }
+
+    /// Decides which file is there; gives how much of another one is beside it, and whether its save had failed.
+    fn restart(&mut self) -> (Option<usize>, bool) {
+        let doubtful = self.doubtful.take().filter(|_| self.random.random_bool(0.5));
+        let is_doubtful = doubtful.is_some();
+        if let Some(memory) = doubtful {
+            tally(Happening::DoubtfulFound);
+            self.polls += u64::from(memory.first_pass.is_none());
+            self.kept = Some(memory);
+        }
+        (self.torn.take(), is_doubtful)
     }
 }
 

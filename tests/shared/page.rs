@@ -1,11 +1,12 @@
 //! What the exporter serves: a page with every family on it, and the families of a page.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clumio_exporter::api::{Error, Filter, Page, Reason, TaskList};
 use clumio_exporter::exposition::Exposition;
-use clumio_exporter::ledger::{KindSample, Observations, Rules, Snapshot, StatusSample};
+use clumio_exporter::ledger::{KindSample, Observations, Periods, Rules, Snapshot, StatusSample};
 use clumio_exporter::poll::{Options, Poller};
 use clumio_exporter::state::{Disk, Written};
 use clumio_exporter::tasks::{Label, Status};
@@ -65,6 +66,7 @@ fn snapshot() -> Snapshot {
             .map(|(status, ended_total)| StatusSample {
                 status,
                 tasks: 1,
+                open: 0,
                 oldest_open: Some(at),
                 ended_total,
                 last_ended: Some(at),
@@ -81,6 +83,8 @@ fn snapshot() -> Snapshot {
         missed_total: 0,
         drift: Some(0),
         kinds: vec![kind],
+        periods: Periods { length: Duration::from_hours(1), list: Vec::new() },
+        failures: Arc::default(),
     }
 }
 

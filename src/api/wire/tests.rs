@@ -16,6 +16,28 @@ fn rows(items: &Value) -> Rows {
     page(items).into_rows()
 }
 
+#[test]
+fn what_a_task_is_about_is_read_of_those_that_went_wrong() {
+    let row = |status: &str, entity: Value| json!({"id": "1", "status": status, "end_timestamp": "2026-11-01T00:00:00Z", "primary_entity": entity});
+    let name = |task: &Task| Some(task.subject.as_ref()?.entity.as_ref()?.name.as_ref()?.as_str().to_owned());
+    let volume = json!({"id": "x", "type": "aws_ebs_volume", "value": "vol-1", "more": [{}]});
+    for status in ["failed", "aborted", "skipped"] {
+        assert_eq!(name(&only_task(row(status, volume.clone()))), Some("vol-1".to_owned()), "{status}");
+    }
+    for status in ["completed", "queued", "in_progress"] {
+        assert_eq!(only_task(row(status, volume.clone())).subject, None, "{status}");
+    }
+    for nothing in
+        [Value::Null, json!({}), json!({"value": null}), json!([1]), json!("x"), json!(1.5), json!(true)]
+    {
+        assert_eq!(only_task(row("failed", nothing.clone())).subject, None, "{nothing}");
+    }
+    let half = only_task(row("failed", json!({"type": "aws_ebs_volume", "value": {"a": 1}})));
+    let entity = half.subject.and_then(|subject| subject.entity).expect("its type must be read");
+    assert_eq!(entity.entity_type.as_ref().map(Label::as_str), Some("aws_ebs_volume"));
+    assert!(entity.name.is_none());
+}
+
 fn only_task(item: Value) -> Task {
     let mut rows = rows(&Value::Array(vec![item]));
     assert_eq!((rows.len(), rows.tasks.len()), (1, 1));

@@ -7,7 +7,7 @@ use super::*;
 /// How long before the baseline the first pass of every scenario reads.
 const WEEK: i64 = 168 * HOUR;
 
-fn time(at: i64) -> PollTime {
+pub(super) fn time(at: i64) -> PollTime {
     PollTime { first_answer: second(at), last_answer: second(at), latest: second(at) }
 }
 

@@ -1,6 +1,7 @@
 //! The ledger's rules, one scenario each. That they hold together is for the model test.
 
 mod durations;
+mod failures;
 mod heals;
 mod instants;
 
@@ -85,6 +86,7 @@ fn task(id: &str, status: &str, created: i64) -> Task {
         created: Some(second(created)),
         started: None,
         ended: None,
+        subject: None,
     }
 }
 

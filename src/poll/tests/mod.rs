@@ -84,6 +84,7 @@ fn task(id: u64, status: &str) -> Task {
         created: Some(second(-100)),
         started: None,
         ended: None,
+        subject: None,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::ledger::PollTime;
 use crate::state::Restored;
+use crate::time::later;
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -51,6 +52,28 @@ fn after_an_absence_of_more_than_six_months_it_lists_what_the_api_shows() {
     let (snapshot, asked) = first_poll(left(DAY * 300), |_, _, limit| Ok(empty(limit)));
     assert_eq!(listed_from(&asked), earlier(second(0), DAY * 180 + Duration::from_secs(2)));
     assert_eq!(snapshot.baseline, earlier(second(0), DAY * 300));
+}
+
+#[test]
+fn a_first_pass_that_goes_on_after_more_than_six_months_reads_what_the_api_shows() {
+    let baseline = earlier(second(0), DAY * 170);
+    let days = |ago: u32| earlier(second(0), DAY * ago);
+    let ledger = Ledger::new(options().rules, baseline, days(300));
+    let slices = vec![(days(175), baseline), (days(250), days(175)), (days(300), days(250))];
+    let written = Written { bytes: 0, at: baseline };
+    let state = Restored { ledger, first_pass: Some(slices), written };
+    let (snapshot, asked) = first_poll(state, |_, _, limit| Ok(empty(limit)));
+    let margin = Duration::from_secs(2);
+    let ranges: Vec<_> = asked
+        .iter()
+        .filter_map(|filter| match filter {
+            Filter::Created { from, to: Some(to) } => Some((*from, *to)),
+            _ => None,
+        })
+        .collect();
+    let expected = [(days(180), days(175)), (days(175), baseline)];
+    assert_eq!(ranges, expected.map(|(from, to)| (earlier(from, margin), later(to, margin))));
+    assert_eq!(snapshot.baseline, baseline, "the counters go on");
 }
 
 #[test]

@@ -16,7 +16,8 @@ fn the_defaults_are_those_that_the_product_promises() {
             telemetry_path: "/metrics".to_owned(),
             config_file: None,
             max_requests: 40,
-            enable_lifecycle: false
+            enable_lifecycle: false,
+            show_entities: false,
         }
     );
     assert_eq!(settings.log, Log { level: LogLevel::Info, format: LogFormat::Logfmt });

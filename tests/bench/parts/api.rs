@@ -1,6 +1,8 @@
 //! The wire types of the client, compiled in from its own source, for they are private to it.
 #![allow(dead_code)]
 
+#[path = "../../../src/api/lenient.rs"]
+mod lenient;
 #[path = "../../../src/api/row.rs"]
 mod row;
 #[path = "../../../src/api/wire.rs"]

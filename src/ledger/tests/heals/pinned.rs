@@ -129,3 +129,17 @@ fn a_heal_that_may_have_read_what_it_cannot_remember_replaces_nothing() {
     scenario.ledger.commit(rows.to_vec(), time(2 * HOUR));
     assert!(!scenario.ledger.heal(&fresh));
 }
+
+#[test]
+fn a_task_with_an_end_in_the_far_future_does_not_come_back_with_a_heal() {
+    let (mut scenario, mut tasks) = audited();
+    let row = ended("x", "failed", HOUR, 900 * HOUR);
+    let before = scenario.poll(HOUR + 60, std::slice::from_ref(&row));
+    assert!(before.contains("failed=1 "), "{before}");
+    let rows = [task("now", "queued", HOUR - 60), task("new", "queued", 30 * HOUR - 60)];
+    tasks.push(row);
+    tasks.extend(rows.clone());
+    let before = scenario.poll(30 * HOUR, &rows);
+    assert!(!before.contains("failed=1"), "{before}");
+    assert_eq!(scenario.heal(&rules(), 30 * HOUR, &tasks, 30 * HOUR + 60, &rows), Some(before));
+}
