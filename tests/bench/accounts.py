@@ -70,7 +70,9 @@ def tls(address):
     key, certificate, settings = FOLDER / "key.pem", FOLDER / "ca.pem", FOLDER / "stunnel.conf"
     subprocess.run(
         ["openssl", "req", "-x509", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-days", "2"]
+        + ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        # An authority must not serve.
+        + ["-addext", "basicConstraints=critical,CA:FALSE", "-days", "2"]
         + ["-keyout", key, "-out", certificate],
         check=True,
         capture_output=True,
