@@ -17,7 +17,6 @@ BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
 
 FIGURES = {
     "scrape": scrape.scrape,
-    "requests": rows.requests,
     "row": rows.row,
     "first_pass": rows.first_pass,
     "history": history.history,

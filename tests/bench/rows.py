@@ -5,7 +5,7 @@ import re
 import subprocess
 from statistics import median
 
-from figures import Figure, least, most
+from figures import least, most
 from processes import EXPORTER, FOLDER, OPENER, PARTS, account, instructions, simulator
 from urllib.request import Request
 
@@ -92,13 +92,3 @@ def timed(config):
     end = os.times()
     cpu = end.children_user + end.children_system - begin.children_user - begin.children_system
     return read_rows(page.read_text()), cpu, end.elapsed - begin.elapsed
-
-
-def requests(_scale):
-    return [
-        Figure(
-            "A poll costs the pages of open and of new and the batches of those that left; at most three requests at rest",
-            "asserted in `tests/e2e/cost.rs`",
-            True,
-        )
-    ]

@@ -8,7 +8,7 @@ import time
 import urllib.request
 from contextlib import contextmanager
 
-from figures import Figure, least, most, ratio
+from figures import least, most, ratio
 from processes import FOLDER, OPENER, PARTS, Exporter, Process, Server, account
 
 # So many kinds, each with its six statuses and more, make 2,000 series.
@@ -42,7 +42,6 @@ def scrape(scale):
     text = f"{times:.0f} times"
     count = series(plain.read_bytes())
     figures.append(least(f"A scrape of {count} series: at least ten times the throughput of Pushgateway", times, 10, text))
-    figures.append(Figure("Compressed with the rendering, one gzip member", "asserted in `src/exposition/gzip.rs`", True))
     return figures
 
 
