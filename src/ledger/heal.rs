@@ -62,7 +62,9 @@ impl Ledger {
         let read_from = earlier(baseline, self.reach(rules.window));
         let kinds = self.kinds.emptied(rules.window);
         let watched = Some(self.followed().chain(self.pinned.keys()).cloned().collect());
-        let mut fresh = Self { kinds, watched, ..Self::new(rules.clone(), baseline, read_from) };
+        // A baseline that is taken while the clock is ahead says nothing of what its polls may leave out.
+        let watermark = Some(self.watermark().min(baseline));
+        let mut fresh = Self { kinds, watched, watermark, ..Self::new(rules.clone(), baseline, read_from) };
         fresh.creations.compare_with(&mut self.creations);
         fresh
     }

@@ -73,8 +73,8 @@ impl Belief {
         for (life, trace) in view.world.lives.iter().zip(&mut self.traces) {
             let leaves = |at, window| life.ended().is_some_and(|ended| ended <= at - window);
             trace.has_left |= leaves(taken_at, least_window);
-            // A longer window is a heal's, which has read what was shown and is not older than this.
-            let read_from = end - view.lookback.max(2 * view.window);
+            // A longer window is a heal's, which has read what was shown and is not older than this by its own clock.
+            let read_from = end.max(self.latest) - view.lookback.max(2 * view.window);
             let was_shown = !view.is_late(life) && life.gone().is_none_or(|(from, _)| from > end);
             if is_longer && was_shown && life.created() >= read_from {
                 trace.has_left = leaves(self.latest, view.window);
@@ -84,6 +84,8 @@ impl Belief {
             let was_gone = life.gone().is_some_and(|(from, _)| from <= end);
             let has_ended = life.ended().is_some_and(|ended| ended <= end);
             trace.has_left |= is_healed && was_gone && has_ended;
+            // No poll lists again what only a first pass reads.
+            trace.has_left |= self.first_published.is_none() && view.hides_rows && has_ended;
         }
     }
 

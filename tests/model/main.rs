@@ -28,7 +28,10 @@ use world::{MINUTE, Trouble};
 
 /// 4,000 schedules, unless the environment asks for another number.
 fn config() -> ProptestConfig {
-    let of_environment = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    let default = ProptestConfig::default();
+    // Proptest would go on for four times as many as there are schedules, and tell nobody meanwhile.
+    let max_shrink_iters = default.max_shrink_iters.min(10_000);
+    let of_environment = ProptestConfig { failure_persistence: None, max_shrink_iters, ..default };
     if std::env::var_os("PROPTEST_CASES").is_some() {
         return of_environment;
     }

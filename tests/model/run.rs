@@ -370,6 +370,7 @@ impl Run {
         traces: &'a [Trace],
         api: &'a ModelApi,
     ) -> View<'a> {
+        let from = if self.live.first_published.is_none() { self.began } else { start };
         let instants = Instants {
             began: self.began,
             baseline: snapshot.baseline.as_millisecond(),
@@ -384,6 +385,7 @@ impl Run {
             folds: self.setup.folds,
             stale_by: self.setup.stale_by,
             lateness: self.setup.lateness,
+            hides_rows: api.world.hides_rows(from - self.setup.stale_by, end),
             is_healed: false,
             lookback: self.facts.lookback,
             overlap: self.facts.longest_overlap,

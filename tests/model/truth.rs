@@ -37,6 +37,8 @@ pub struct View<'a> {
     pub stale_by: i64,
     /// A row that is listed later than this is troubled.
     pub lateness: i64,
+    /// A row that was never seen may have been missed by the listings of this poll: the next one lists it again.
+    pub hides_rows: bool,
     /// What is listed late was found by a heal.
     pub is_healed: bool,
     /// How far back in creation the first pass read.
@@ -130,7 +132,8 @@ impl View<'_> {
     /// What a poll in which all went well has shown of the task.
     pub fn sight(&self, life: &Life, trace: Trace) -> Sight {
         let (start, _) = self.instants.poll;
-        let is_met = trace.sight != Sight::Never || (!self.is_late(life) && self.is_known(life));
+        let is_met = trace.sight != Sight::Never
+            || (!self.is_late(life) && self.is_known(life) && !self.may_be_missed(trace));
         let is_back = life.gone().is_none_or(|(from, _)| self.instants.poll.1 < from)
             || (trace.sight != Sight::Never && self.is_remembered(life));
         if !(is_met && is_back && life.is_shown_throughout(self.instants.poll)) {
@@ -180,7 +183,7 @@ impl View<'_> {
         if all[2] == all[0] {
             all[2] = None;
         }
-        let is_known = self.is_known(life) && !trace.has_left;
+        let is_known = self.is_known(life) && !trace.has_left && !self.may_be_missed(trace);
         let mut certain = all[0].filter(|_| all[1].is_none() && all[2].is_none() && is_known);
         if let Some(ended) = life.ended().filter(|ended| *ended <= end) {
             let left = self.instants.at - self.window;
@@ -200,6 +203,10 @@ impl View<'_> {
     fn is_known(&self, life: &Life) -> bool {
         life.created() >= self.instants.baseline + SECOND - self.lookback
             || life.ended().is_none_or(|ended| ended > self.instants.first_published)
+    }
+
+    fn may_be_missed(&self, trace: Trace) -> bool {
+        self.hides_rows && trace.sight == Sight::Never
     }
 
     pub fn is_late(&self, life: &Life) -> bool {
@@ -262,6 +269,7 @@ impl View<'_> {
         if self.is_late(life) {
             return Bounds { least: 0, most: 1 };
         }
+        let certainly = certainly && !self.may_be_missed(trace);
         if life.gone().is_none_or(|(from, _)| self.instants.poll.1 < from) {
             return Bounds { least: u64::from(certainly), most: u64::from(possibly) };
         }

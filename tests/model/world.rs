@@ -106,6 +106,21 @@ impl Life {
 // === impl World ===
 
 impl World {
+    /// Whether listings read in this time can lack a row unnoticed: one row goes and another comes, so that their number
+    /// stays the same while the others move between the pages.
+    pub fn hides_rows(&self, from: i64, to: i64) -> bool {
+        let is_within = |at: &i64| (from..=to).contains(at);
+        let ends_of_absence = self
+            .lives
+            .iter()
+            .filter_map(Life::gone)
+            .flat_map(|(from, until)| [from, until])
+            .filter(is_within)
+            .count();
+        let listed = self.lives.iter().map(Life::listed).filter(is_within).count();
+        ends_of_absence > 0 && ends_of_absence + listed > 1
+    }
+
     /// When the last task is listed, the last has ended, and the last has come back.
     pub fn stands_still_from(&self) -> i64 {
         let gone = self.lives.iter().filter_map(Life::gone).flat_map(|(from, until)| [from, until]);

@@ -108,6 +108,24 @@ fn a_heal_keeps_an_open_task_that_is_not_listed() {
 }
 
 #[test]
+fn a_heal_that_begins_while_the_clock_is_ahead_takes_in_what_is_created_meanwhile() {
+    let mut scenario = Scenario::new(&[]);
+    let longer = Rules { window: Duration::from_hours(48), ..rules() };
+    scenario.ledger.set_rules(longer.clone());
+    let rows = [ended("x", "completed", 70, 80)];
+    scenario.poll(100, &rows);
+    let before = scenario.poll(110, &rows);
+    assert_eq!(before, "created=1 completed=1 completed total=1");
+    // Its baseline is an hour after anything that the API can have shown.
+    let mut fresh = scenario.ledger.fresh(&longer, second(HOUR));
+    fresh.take_slice(Vec::new(), second(HOUR), time(HOUR));
+    fresh.commit(rows.to_vec(), time(120));
+    scenario.ledger.commit(rows.to_vec(), time(120));
+    assert!(scenario.ledger.heal(&fresh));
+    assert_eq!(numbers(&scenario.ledger.snapshot().expect("it must have polled")), before);
+}
+
+#[test]
 fn a_heal_that_shows_fewer_tasks_replaces_nothing() {
     let (mut scenario, tasks) = audited();
     let before = scenario.poll(HOUR + 60, &[]);
