@@ -341,6 +341,10 @@ impl Ledger {
         let creations = listed.map(|known| known.created).collect();
         self.creations.count(creations, self.listed_from());
         self.creations.forget_before(earlier(at, self.lookback));
+        if self.creations.counted().is_none() {
+            // No audit can find any more whether what the last one found still holds.
+            self.audit = None;
+        }
     }
 
     fn forget(&mut self, at: Timestamp) {

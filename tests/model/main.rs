@@ -98,7 +98,7 @@ async fn find_what_is_late(run: &mut Run) -> Result<(), TestCaseError> {
         }
         run.api.sleep_until(run.api.now() + 20 * MINUTE);
     }
-    Err(TestCaseError::fail("what was listed late is never found"))
+    Err(TestCaseError::fail(format!("what was listed late is never found; the drift is {:?}", run.drift())))
 }
 
 async fn notice_what_is_hidden(run: &mut Run) -> Result<(), TestCaseError> {

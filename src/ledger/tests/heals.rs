@@ -69,6 +69,18 @@ fn a_heal_is_wanted_when_the_api_has_more_twice() {
 }
 
 #[test]
+fn what_an_audit_found_is_forgotten_when_nothing_is_left_to_audit() {
+    let (mut scenario, _) = audited();
+    assert_eq!(scenario.audit(11, HOUR), Some(-1));
+    // All but the newest are too old, and a task that appears now is too near to the one edge that is left.
+    let late = task("late", "in_progress", -15 * HOUR - 1);
+    scenario.poll(9 * 24 * HOUR, std::slice::from_ref(&late));
+    assert_eq!(scenario.ledger.drift(), Some(-1));
+    scenario.poll(9 * 24 * HOUR + 60, &[late]);
+    assert_eq!(scenario.ledger.drift(), None);
+}
+
+#[test]
 fn when_the_api_has_fewer_nothing_is_read_anew() {
     let (mut scenario, _) = audited();
     for _ in 0..3 {
