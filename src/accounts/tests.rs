@@ -180,7 +180,8 @@ impl Watched {
         let exposition = Exposition::new();
         exposition.show(&self.supervised.poller.view);
         let page = exposition.page();
-        let page = str::from_utf8(&page.plain).expect("the page must be text");
+        let page = page.plain().concat();
+        let page = str::from_utf8(&page).expect("the page must be text");
         let reason = if reason.is_empty() { String::new() } else { format!(",reason=\"{reason}\"") };
         let series = format!("{family}{{account=\"prod\"{reason}}} ");
         page.lines().find_map(|line| line.strip_prefix(&series)?.parse().ok())

@@ -1,10 +1,11 @@
 //! The rendered page, plain and compressed, and when it is rendered anew.
 //!
-//! A page is rendered when somebody scrapes it and it is a second old; scrapes in between share it. The part that
-//! comes from polls, which is nearly all of it, is rendered and compressed once for each published change.
+//! A page is rendered when somebody scrapes it and it is a second old; scrapes in between share it. It is kept in the two
+//! parts of which it is made: that which comes from polls, which is nearly all of it, is rendered and compressed once for
+//! each published change, and never copied. What nobody asks for compressed is not compressed.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
@@ -18,27 +19,51 @@ const FRESH_FOR: Duration = Duration::from_secs(1);
 /// A page, in both forms in which it is served.
 #[derive(Debug)]
 pub struct Page {
-    /// The text.
-    pub plain: Bytes,
-    /// The text as one gzip member (RFC 1952): some clients stop after the first.
-    pub gzip: Bytes,
+    polled: Arc<Polled>,
+    live: Bytes,
+    gzip: OnceLock<Bytes>,
     rendered: Instant,
 }
 
-/// The last page, and the part of it that comes from polls.
+/// The last page, and which one of the changes is on it.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     page: ArcSwapOption<Page>,
-    polled: Mutex<Option<Polled>>,
+    polled: Mutex<Option<Arc<Polled>>>,
 }
 
 /// The part that comes from polls: how a page begins.
 #[derive(Debug)]
 struct Polled {
     version: u64,
-    /// Shared with the last page.
     text: Bytes,
-    compressed: Beginning,
+    compressed: OnceLock<Beginning>,
+}
+
+// === impl Page ===
+
+impl Page {
+    /// The text, in the parts that follow one another.
+    #[must_use]
+    pub fn plain(&self) -> [Bytes; 2] {
+        [self.polled.text.clone(), self.live.clone()]
+    }
+
+    /// The text as one gzip member (RFC 1952): some clients stop after the first. The first call compresses it, which can
+    /// take milliseconds.
+    pub fn gzip(&self) -> Bytes {
+        let compress = || {
+            let beginning = self.polled.compressed.get_or_init(|| Beginning::of(&self.polled.text));
+            beginning.followed_by(&self.live).into()
+        };
+        self.gzip.get_or_init(compress).clone()
+    }
+
+    /// Whether the text was compressed already.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.gzip.get().is_some()
+    }
 }
 
 // === impl Cache ===
@@ -65,16 +90,12 @@ impl Cache {
             return page;
         }
         let version = changes.load(Ordering::Acquire);
-        let beginning = match cached.take() {
+        let polled = match cached.take() {
             Some(current) if current.version == version => cached.insert(current),
-            _ => cached.insert(Polled::new(version, polled)),
+            _ => cached.insert(Arc::new(Polled::new(version, polled))),
         };
-        let mut end = String::new();
-        live(&mut end);
-        let gzip = beginning.compressed.followed_by(end.as_bytes()).into();
-        let plain = Bytes::from([&beginning.text, end.as_bytes()].concat());
-        beginning.text = plain.slice(..beginning.text.len());
-        let page = Arc::new(Page { plain, gzip, rendered: now });
+        let (polled, live) = (Arc::clone(polled), text(live));
+        let page = Arc::new(Page { polled, live, gzip: OnceLock::new(), rendered: now });
         self.page.store(Some(Arc::clone(&page)));
         page
     }
@@ -84,10 +105,14 @@ impl Cache {
 
 impl Polled {
     fn new(version: u64, render: impl FnOnce(&mut String)) -> Self {
-        let mut text = String::new();
-        render(&mut text);
-        Self { version, compressed: Beginning::of(text.as_bytes()), text: text.into() }
+        Self { version, text: text(render), compressed: OnceLock::new() }
     }
+}
+
+fn text(render: impl FnOnce(&mut String)) -> Bytes {
+    let mut text = String::new();
+    render(&mut text);
+    text.into()
 }
 
 #[cfg(test)]
@@ -97,7 +122,7 @@ mod tests {
     fn render(cache: &Cache, now: Instant, changes: &AtomicU64, text: &str) -> String {
         let polled = |into: &mut String| into.push_str(text);
         let page = cache.render(now, changes, polled, |into| into.push_str("live"));
-        String::from_utf8_lossy(&page.plain).into_owned()
+        String::from_utf8_lossy(&page.plain().concat()).into_owned()
     }
 
     #[test]
@@ -119,7 +144,7 @@ mod tests {
     fn a_scrape_of_a_fresh_page_allocates_nothing() {
         let (cache, now) = (Cache::default(), Instant::now());
         render(&cache, now, &AtomicU64::new(0), "polled ");
-        let scrape = || cache.fresh(now).map(|page| (page.plain.clone(), page.gzip.clone()));
+        let scrape = || cache.fresh(now).map(|page| (page.plain(), page.gzip()));
         // The first one makes the bytes shareable.
         assert!(scrape().is_some());
         assert_eq!(allocation_counter::measure(|| drop(scrape())).count_total, 0);

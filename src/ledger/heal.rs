@@ -64,7 +64,7 @@ impl Ledger {
         let watched = Some(self.followed().chain(self.pinned.keys()).cloned().collect());
         // A baseline that is taken while the clock is ahead says nothing of what its polls may leave out.
         let watermark = Some(self.watermark().min(baseline));
-        let mut fresh = Self { kinds, watched, watermark, ..Self::new(rules.clone(), baseline, read_from) };
+        let mut fresh = Self { watermark, kinds, watched, ..Self::new(rules.clone(), baseline, read_from) };
         fresh.creations.compare_with(&mut self.creations);
         fresh
     }

@@ -1,35 +1,50 @@
 //! The page for Prometheus, and what is said where there is none.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
+use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures::stream;
 
 use super::Served;
 use crate::exposition;
 
 /// What Prometheus scrapes.
 pub(super) async fn metrics(State(served): State<Arc<Served>>, headers: HeaderMap) -> Response {
-    let Some(page) = page(&served).await else {
+    let takes_gzip = accepts_gzip(&headers);
+    let Some(page) = page(&served, takes_gzip).await else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered; see the log\n")
             .into_response();
     };
     let about = [(CONTENT_TYPE, exposition::CONTENT_TYPE), (VARY, "accept-encoding")];
-    if accepts_gzip(&headers) {
-        return (about, [(CONTENT_ENCODING, "gzip")], page.gzip.clone()).into_response();
+    if takes_gzip {
+        return (about, [(CONTENT_ENCODING, "gzip")], page.gzip()).into_response();
     }
-    (about, page.plain.clone()).into_response()
+    let parts = page.plain();
+    // Without it, the parts would be sent as chunks.
+    let length = [(CONTENT_LENGTH, parts.iter().map(Bytes::len).sum::<usize>().to_string())];
+    (about, length, Body::from_stream(stream::iter(parts.map(Ok::<_, Infallible>)))).into_response()
 }
 
-/// The page; rendering takes milliseconds, which other requests need not wait for.
-async fn page(served: &Arc<Served>) -> Option<Arc<exposition::Page>> {
-    if let Some(page) = served.site.exposition.fresh_page() {
+/// The page; rendering takes milliseconds, which other requests need not wait for, and so does compressing.
+async fn page(served: &Arc<Served>, compressed: bool) -> Option<Arc<exposition::Page>> {
+    let is_ready = |page: &Arc<exposition::Page>| !compressed || page.is_compressed();
+    if let Some(page) = served.site.exposition.fresh_page().filter(is_ready) {
         return Some(page);
     }
     let exposition = Arc::clone(&served.site.exposition);
-    tokio::task::spawn_blocking(move || exposition.page()).await.ok()
+    let render = move || {
+        let page = exposition.page();
+        if compressed {
+            page.gzip();
+        }
+        page
+    };
+    tokio::task::spawn_blocking(render).await.ok()
 }
 
 pub(super) async fn not_found(State(served): State<Arc<Served>>) -> Response {
