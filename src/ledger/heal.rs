@@ -15,7 +15,7 @@
 //! same, nothing is assumed.
 //!
 //! Where the two disagree in any other way (an answer from a replica that lags is in one of them, or the API shows
-//! fewer tasks), nothing is taken over, and a later poll tries again.
+//! fewer tasks, or does not show any more what only the fresh one takes for open), nothing is taken over, and a later poll tries again.
 
 use std::time::Duration;
 
@@ -109,6 +109,8 @@ impl Ledger {
                 Some(before) => healed.agree(before, &found)?,
                 // The next poll lists it, and counts it.
                 None if found.created >= self.listed_from() => return None,
+                // It may have ended, been counted and forgotten here, and then been deleted.
+                None if found.is_missing() => return None,
                 None => found.in_no_counter(),
             };
             healed.tasks.insert(id.clone(), agreed);
@@ -218,6 +220,11 @@ impl Known {
     /// Whether the API lists it, as far as is known, and it can still change.
     fn is_there(&self) -> bool {
         matches!(self.state, State::Open { .. } | State::Provisional { .. })
+    }
+
+    /// Whether it is taken for open, and the last poll did not show it.
+    fn is_missing(&self) -> bool {
+        matches!(self.state, State::Open { missing: Some(_) })
     }
 
     /// The same, but in no counter when it ends for good: a heal counts what was missed elsewhere.

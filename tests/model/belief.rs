@@ -85,7 +85,7 @@ impl Belief {
             let has_ended = life.ended().is_some_and(|ended| ended <= end);
             trace.has_left |= is_healed && was_gone && has_ended;
             // No poll lists again what only a first pass reads.
-            trace.has_left |= self.first_published.is_none() && view.hides_rows && has_ended;
+            trace.is_missed |= self.first_published.is_none() && view.hides_rows && has_ended;
         }
     }
 

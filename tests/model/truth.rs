@@ -35,6 +35,8 @@ pub struct View<'a> {
     pub folds: bool,
     /// How far replicas lag behind.
     pub stale_by: i64,
+    /// Whether the dates of answers are wrong now and then. An end is not believed that is after all of them.
+    pub has_wrong_dates: bool,
     /// A row that is listed later than this is troubled.
     pub lateness: i64,
     /// A row that was never seen may have been missed by the listings of this poll: the next one lists it again.
@@ -74,6 +76,8 @@ pub struct Trace {
     pub sight: Sight,
     /// Whether it ended and may be in no gauge: it left a window that was shorter than now, or was gone in a heal.
     pub has_left: bool,
+    /// Whether the first pass may not have read it, which had ended by then, because of [`View::hides_rows`].
+    pub is_missed: bool,
 }
 
 /// How a task was seen last.
@@ -206,7 +210,7 @@ impl View<'_> {
     }
 
     fn may_be_missed(&self, trace: Trace) -> bool {
-        self.hides_rows && trace.sight == Sight::Never
+        trace.is_missed || (self.hides_rows && trace.sight == Sight::Never)
     }
 
     pub fn is_late(&self, life: &Life) -> bool {

@@ -120,6 +120,29 @@ fn a_heal_keeps_an_open_task_that_is_not_listed() {
 }
 
 #[test]
+fn a_task_that_ended_and_is_deleted_while_a_heal_reads_does_not_come_back_as_open() {
+    let (mut scenario, mut tasks) = audited();
+    let shorter = Rules { window: Duration::from_mins(30), ..rules() };
+    let long = task("long", "in_progress", -2 * HOUR);
+    scenario.ledger.set_rules(shorter);
+    for at in [HOUR + 1, HOUR + 2] {
+        scenario.poll(at, std::slice::from_ref(&long));
+    }
+    tasks.push(long);
+    let mut fresh = scenario.ledger.fresh(&rules(), second(HOUR + 3));
+    fresh.take_slice(tasks, second(HOUR + 3), time(HOUR + 3));
+    // It ends, and leaves the window and the overlap, before the heal gets on.
+    scenario.poll(HOUR + 60, &[ended("long", "failed", -2 * HOUR, HOUR + 50)]);
+    let later = task("later", "queued", 2 * HOUR + 30 * 60);
+    scenario.poll(3 * HOUR, std::slice::from_ref(&later));
+    let before = scenario.poll(3 * HOUR + 60, std::slice::from_ref(&later));
+    fresh.commit(vec![later], time(3 * HOUR + 60));
+    assert!(!scenario.ledger.heal(&fresh));
+    assert_eq!(numbers(&scenario.ledger.snapshot().expect("it must have polled")), before);
+    assert!(!before.contains("in_progress") && before.contains("failed total=1"), "{before}");
+}
+
+#[test]
 fn a_heal_that_begins_while_the_clock_is_ahead_takes_in_what_is_created_meanwhile() {
     let mut scenario = Scenario::new(&[]);
     let longer = Rules { window: Duration::from_hours(48), ..rules() };
