@@ -94,11 +94,11 @@ impl Account {
         &self.name
     }
 
-    /// Whether the last poll succeeded; none before the first has ended.
+    /// Whether the last poll succeeded; none before the first one that does.
     #[must_use]
     pub fn was_up(&self) -> Option<bool> {
         let published = self.published.load();
-        (published.polls > 0).then_some(published.up)
+        (published.polls > 0 && published.last_success.is_some()).then_some(published.up)
     }
 
     /// Publishes how the account is polled from now on.

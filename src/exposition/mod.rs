@@ -123,6 +123,16 @@ impl Exposition {
         self.reloads.ended(in_use_since);
     }
 
+    /// Publishes whether the web config, which was read again by itself, is in use.
+    pub fn web_config_read(&self, is_in_use: bool) {
+        self.reloads.web_config_read(is_in_use);
+    }
+
+    /// Whether a configuration was refused since the one was read that is in use.
+    pub(crate) fn config_is_refused(&self) -> bool {
+        self.reloads.is_refused()
+    }
+
     fn change(&self, change: impl Fn(&mut Vec<Arc<Account>>)) {
         self.accounts.rcu(|accounts| {
             let mut accounts = Vec::clone(accounts);

@@ -109,6 +109,11 @@ fn signed(count: u64) -> i64 {
 // === impl Audit ===
 
 impl Audit {
+    /// Whether the API counted fewer tasks than the ledger.
+    pub(super) fn shows_fewer(self) -> bool {
+        self.drift > 0
+    }
+
     /// Whether an audit can have found this.
     pub(super) fn is_possible(self) -> bool {
         self.drift.unsigned_abs() <= MOST

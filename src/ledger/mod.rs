@@ -342,8 +342,9 @@ impl Ledger {
         self.creations.count(creations, self.listed_from());
         self.creations.forget_before(earlier(at, self.lookback));
         if self.creations.counted().is_none() {
-            // No audit can find any more whether what the last one found still holds.
-            self.audit = None;
+            // No audit can find any more whether what the last one found still holds. Only that the API shows less stands,
+            // for then it may be the reason.
+            self.audit = self.audit.filter(|audit| audit.shows_fewer());
         }
     }
 

@@ -63,6 +63,9 @@ impl Account {
     }
 }
 
+/// What polls may take beyond two intervals before somebody is told.
+const LATE: Duration = Duration::from_secs(10);
+
 fn summary(published: &Published, health: Health, now: Timestamp) -> String {
     let age = published.last_success.map(|at| words_of(elapsed(at, now)));
     match (health, age) {
@@ -74,6 +77,10 @@ fn summary(published: &Published, health: Health, now: Timestamp) -> String {
         (Health::Starting, Some(age)) => {
             format!("No poll has ended since the start: the numbers are from the process before, {age} old.")
         }
+        // A poll that takes longer than usual is no problem yet, and not well either.
+        (Health::Healthy, Some(age)) if is_late(published, now) => {
+            format!("The last poll succeeded {age} ago, and the next one has not ended yet.")
+        }
         (Health::Healthy, Some(age)) => format!("All is well: the last poll succeeded {age} ago."),
         (Health::Degraded, Some(age)) => {
             format!("The last poll succeeded {age} ago, but there is something to look at.")
@@ -82,6 +89,11 @@ fn summary(published: &Published, health: Health, now: Timestamp) -> String {
             format!("The last poll that succeeded ended {age} ago: as old are the numbers.")
         }
     }
+}
+
+/// Whether a poll ought to have ended since the last one that succeeded.
+fn is_late(published: &Published, now: Timestamp) -> bool {
+    published.last_success.is_some_and(|at| elapsed(at, now) > published.interval * 2 + LATE)
 }
 
 /// A length of time as people say it, in its two largest units at most.

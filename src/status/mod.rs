@@ -40,6 +40,8 @@ pub struct Report {
     pub generated: Timestamp,
     /// Whether what failed tasks were about is told.
     pub entities_shown: bool,
+    /// What is wrong with the exporter itself.
+    pub problems: Vec<Problem>,
     /// How many accounts are polled.
     pub accounts_total: usize,
     /// Those that the report is about, those in trouble first.
@@ -76,6 +78,7 @@ impl Report {
             (standing.into_iter().map(|(account, _)| account).collect(), current.len())
         });
         let version = env!("CARGO_PKG_VERSION");
-        Self { version, generated: now, entities_shown: scope.entities, accounts_total, accounts }
+        let problems = exposition.config_is_refused().then(Problem::config_refused).into_iter().collect();
+        Self { version, generated: now, entities_shown: scope.entities, problems, accounts_total, accounts }
     }
 }

@@ -60,6 +60,16 @@ impl Problem {
         Self { id, severity, message, remedy }
     }
 
+    /// What was configured last is not in use.
+    pub(super) fn config_refused() -> Self {
+        Self::new(
+            "config_refused",
+            Severity::Warning,
+            "The configuration that was read last was refused: the one before is in use.".to_owned(),
+            "The log says what is wrong. Mend it and reload: a restart would fail.",
+        )
+    }
+
     /// Everything that is wrong with an account at `now`, the worst first.
     pub(super) fn all(published: &Published, now: Timestamp) -> Vec<Self> {
         let found = [
@@ -177,12 +187,12 @@ fn first_pass(published: &Published) -> Option<Problem> {
         Some(ratio) => format!("The first pass reads the history: {} % are done.", percent(ratio)),
         None => "The first poll has not begun yet.".to_owned(),
     };
-    Some(Problem::new(
-        "first_pass",
-        Severity::Info,
-        message,
-        "Wait: there are no numbers before it is through.",
-    ))
+    let remedy = if matches!(published.last_poll, Some((_, Some(_)))) {
+        "There are no numbers before it is through, and it goes on only when polls succeed."
+    } else {
+        "Wait: there are no numbers before it is through."
+    };
+    Some(Problem::new("first_pass", Severity::Info, message, remedy))
 }
 
 fn heal(published: &Published) -> Option<Problem> {

@@ -64,6 +64,8 @@ fn an_account_is_told_in_a_sentence_in_every_state() {
     assert_eq!(told(&exposition, 5), refused);
     account.succeeded(snapshot(), None, took, second(60));
     assert_eq!(told(&exposition, 90), "healthy: All is well: the last poll succeeded 30 s ago.");
+    let late = "healthy: The last poll succeeded 2 min ago, and the next one has not ended yet.";
+    assert_eq!(told(&exposition, 191), late);
     let overdue = "failing: The last poll that succeeded ended 10 min ago: as old are the numbers. [overdue] The last poll \
                    ended 10 min ago, and none since.";
     assert_eq!(told(&exposition, 660), overdue);
@@ -81,6 +83,22 @@ fn an_account_is_told_in_a_sentence_in_every_state() {
     assert!(
         told(&exposition, 540 + 7_260).contains("[token_expired] The token says that it expired 1 min ago.")
     );
+}
+
+#[test]
+fn a_configuration_that_was_refused_is_told_until_one_is_in_use() {
+    let exposition = Exposition::new();
+    let told =
+        || report(&exposition, false, 0).problems.into_iter().map(|problem| problem.id).collect::<Vec<_>>();
+    exposition.config_read(Some(second(0)));
+    assert_eq!(told(), [""; 0]);
+    exposition.config_read(None);
+    assert_eq!(told(), ["config_refused"]);
+    exposition.config_read(Some(second(60)));
+    exposition.web_config_read(false);
+    assert_eq!(told(), ["config_refused"]);
+    exposition.web_config_read(true);
+    assert_eq!(told(), [""; 0]);
 }
 
 #[test]

@@ -71,6 +71,7 @@ fn page_of(accounts: Vec<Account>) -> String {
         version: "1.2.3",
         generated: second(0),
         entities_shown: true,
+        problems: vec![],
         accounts_total: accounts.len(),
         accounts,
     };
