@@ -384,7 +384,7 @@ impl Run {
             traces,
             folds: self.setup.folds,
             stale_by: self.setup.stale_by,
-            has_wrong_dates: api.behaviour.wrong_date > 0.0,
+            wrong_dates: api.behaviour.wrong_date,
             lateness: self.setup.lateness,
             hides_rows: api.world.hides_rows(from - self.setup.stale_by, end),
             is_healed: false,

@@ -35,8 +35,8 @@ pub struct View<'a> {
     pub folds: bool,
     /// How far replicas lag behind.
     pub stale_by: i64,
-    /// Whether the dates of answers are wrong now and then. An end is not believed that is after all of them.
-    pub has_wrong_dates: bool,
+    /// Which share of answers has a wrong date. An end is not believed that is after all of them.
+    pub wrong_dates: f64,
     /// A row that is listed later than this is troubled.
     pub lateness: i64,
     /// A row that was never seen may have been missed by the listings of this poll: the next one lists it again.
