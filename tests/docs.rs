@@ -182,7 +182,7 @@ fn prometheus_takes_the_snippets_of_the_readme() {
     let readme = readme();
     let snippets: Vec<_> =
         readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(snippets.len(), 4);
+    assert_eq!(snippets.len(), 5);
     for snippet in snippets {
         if snippet.starts_with("tls_server_config:") {
             // promtool wants its files to be there.

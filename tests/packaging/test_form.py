@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import DEPLOY, ROOT, TOOLS, run
 
 BIN = Path(sys.executable).parent
@@ -23,6 +24,18 @@ def test_the_dockerfile_is_well_formed():
 
 def test_the_compose_file_is_one():
     run(BIN / "check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / "docker" / "compose.yml")
+
+
+def test_prometheus_of_the_demo_takes_its_configuration(tmp_path):
+    compose = DEPLOY / "docker" / "compose.yml"
+    for volume in yaml.safe_load(compose.read_text())["services"]["prometheus"]["volumes"]:
+        source, target, _ = volume.split(":")
+        place = tmp_path / target.removeprefix("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        run("cp", "--recursive", compose.parent / source, place)
+    # A pattern that matches nothing would be no error.
+    said = run("promtool", "check", "config", tmp_path / "etc" / "prometheus" / "prometheus.yml").stdout
+    assert "SUCCESS: 2 rule files found" in said
 
 
 def test_the_scripts_are_well_formed():
