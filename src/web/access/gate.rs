@@ -2,6 +2,9 @@
 //!
 //! The files are looked at once a second, on a thread that may wait for them, and read when one of them is another one
 //! than before. Kubernetes swaps a link to the folder: that changes what is found at the path, so it is seen.
+//!
+//! Whoever writes a file in place empties it first, and a full disk leaves it so. An empty web config is right, and would
+//! open everything: so what keeps others out is turned off only by who asks for a reload.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -118,6 +121,7 @@ impl Gate {
         if current.as_ref() != Some(&source) {
             return;
         }
+        let opened = opened.and_then(|opened| opened.keeps_out_as(&self.current()));
         match opened {
             Ok(opened) => {
                 *current = opened.source;
@@ -138,6 +142,23 @@ impl Gate {
 
     fn source(&self) -> MutexGuard<'_, Option<Source>> {
         self.source.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Opened ===
+
+impl Opened {
+    /// The same, unless it turns off what keeps others out in `before`.
+    fn keeps_out_as(self, before: &Access) -> Result<Self, Problems> {
+        let off = self.access.turns_off(before);
+        if off.is_empty() {
+            return Ok(self);
+        }
+        let file = self.source.as_ref().map(|source| source.file.display().to_string()).unwrap_or_default();
+        Err(vec![format!(
+            "{file}: turns off {}, which takes a reload (SIGHUP or POST /-/reload) or a restart",
+            off.join(" and ")
+        )])
     }
 }
 
@@ -174,3 +195,6 @@ fn stamp(path: &Path) -> Option<Stamp> {
         changed: (found.ctime(), found.ctime_nsec()),
     })
 }
+
+#[cfg(test)]
+mod tests;
