@@ -78,6 +78,24 @@ async fn a_folder_that_kubernetes_swaps_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_comes_after_the_file_that_names_it_is_shown() {
+    let api = Api::start(Options::scripted()).await;
+    let server = Server::start(&api, TLS).await;
+    let new = Authority::new();
+    server.write("web.yml", &TLS.replace("tls.", "new/tls."));
+    let refused = |log: &str| log.contains(REFUSED).then_some(());
+    server.exporter.process.says("it is refused", refused).await;
+    assert_eq!(server.status(&server.client(), "/metrics").await, Some(200));
+
+    let folder = server.exporter.config.path().join("new");
+    fs::create_dir(&folder).expect("the folder must be made");
+    new.issue(&["127.0.0.1"]).write(&folder);
+    let renewed = new.client(&[&TLS13], None);
+    eventually("the new one is shown", DEADLINE, async || server.status(&renewed, "/metrics").await).await;
+    server.exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn users_come_and_go_without_a_restart() {
     let api = Api::start(Options::scripted()).await;
     let (config, ..) = config(&api, &users(&[("ann", "right")]));

@@ -80,14 +80,22 @@ impl Gate {
     /// If the file or one that it names is of no use; then all of what is wrong.
     pub fn read(&self, file: Option<&Path>) -> Result<Opened, Problems> {
         let Some(file) = file else { return Ok(Opened { access: Access::default(), source: None }) };
+        let (source, access) = self.attempt(file);
+        Ok(Opened { access: access?, source })
+    }
+
+    /// The same, with what to look at even if it is of no use; nothing where the text of `file` does not tell.
+    fn attempt(&self, file: &Path) -> (Option<Source>, Result<Access, Problems>) {
         // First how they are, then what is in them: a change between the two is seen at the next look.
         let stamp_of_file = stamp(file);
-        let config = read_config(file)?;
+        let config = match read_config(file) {
+            Ok(config) => config,
+            Err(problems) => return (None, Err(problems)),
+        };
         let others = files(&config);
         let stamps = std::iter::once(stamp_of_file).chain(others.iter().map(|path| stamp(path))).collect();
-        let access = Access::new(&config, file, &self.current.load())?;
-        let source = Source { file: file.to_owned(), others, stamps };
-        Ok(Opened { access, source: Some(source) })
+        let access = Access::new(&config, file, &self.current.load());
+        (Some(Source { file: file.to_owned(), others, stamps }), access)
     }
 
     /// Takes what was read into use, from the next connection and request on.
@@ -115,22 +123,20 @@ impl Gate {
             return;
         }
         let shown = source.file.display().to_string();
-        let opened = self.read(Some(&source.file));
+        let (read, access) = self.attempt(&source.file);
         // A reload may have been faster, and what it took into use stays.
         let mut current = self.source();
         if current.as_ref() != Some(&source) {
             return;
         }
-        let opened = opened.and_then(|opened| opened.keeps_out_as(&self.current()));
-        match opened {
-            Ok(opened) => {
-                *current = opened.source;
-                self.current.store(Arc::new(opened.access));
+        // What was wrong is told once, and read again when it changes; so do files that it names and are yet to come.
+        *current = Some(read.unwrap_or(seen));
+        match access.and_then(|access| access.keeps_out_as(&self.current(), &shown)) {
+            Ok(access) => {
+                self.current.store(Arc::new(access));
                 info!(file = shown, "the web config or a file of it has changed, and is in use");
             }
             Err(problems) => {
-                // What was wrong is told once, and read again when it changes.
-                *current = Some(seen);
                 let problems = problems.join("; ");
                 error!(
                     file = shown,
@@ -142,23 +148,6 @@ impl Gate {
 
     fn source(&self) -> MutexGuard<'_, Option<Source>> {
         self.source.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-// === impl Opened ===
-
-impl Opened {
-    /// The same, unless it turns off what keeps others out in `before`.
-    fn keeps_out_as(self, before: &Access) -> Result<Self, Problems> {
-        let off = self.access.turns_off(before);
-        if off.is_empty() {
-            return Ok(self);
-        }
-        let file = self.source.as_ref().map(|source| source.file.display().to_string()).unwrap_or_default();
-        Err(vec![format!(
-            "{file}: turns off {}, which takes a reload (SIGHUP or POST /-/reload) or a restart",
-            off.join(" and ")
-        )])
     }
 }
 

@@ -87,9 +87,15 @@ impl Access {
         Ok(Self { tls, headers: headers(&config.headers), login, bucket, guards: guards(config) })
     }
 
-    /// The keys that keep others out in `before`, and here no more.
-    fn turns_off(&self, before: &Self) -> Vec<&'static str> {
-        before.guards.iter().copied().filter(|key| !self.guards.contains(key)).collect()
+    /// The same, unless it turns off what keeps others out in `before`.
+    fn keeps_out_as(self, before: &Self, file: &str) -> Result<Self, Problems> {
+        let off: Vec<_> = before.guards.iter().copied().filter(|key| !self.guards.contains(key)).collect();
+        if off.is_empty() {
+            return Ok(self);
+        }
+        let off = off.join(" and ");
+        let remedy = "which takes a reload (SIGHUP or POST /-/reload) or a restart";
+        Err(vec![format!("{file}: turns off {off}, {remedy}")])
     }
 
     /// How TLS is spoken; none: plain HTTP.

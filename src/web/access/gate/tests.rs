@@ -54,8 +54,9 @@ fn a_look_turns_nothing_off_that_keeps_others_out_and_a_reload_does() {
         folder.reload(&gate);
         let before = gate.current();
         folder.write("web.yml", left);
-        let opened = gate.read(Some(&folder.0.path().join("web.yml"))).expect("it must be right");
-        let problems = opened.keeps_out_as(&before).expect_err("it must be refused").join("; ");
+        let (_, access) = gate.attempt(&folder.0.path().join("web.yml"));
+        let access = access.expect("it must be right");
+        let problems = access.keeps_out_as(&before, "web.yml").expect_err("it must be refused").join("; ");
         assert!(problems.contains(&format!("turns off {off}, which takes")), "{problems}");
         gate.look();
         assert!(Arc::ptr_eq(&before, &gate.current()), "{left}");
@@ -77,4 +78,36 @@ fn a_look_takes_over_what_keeps_out_as_many_or_more() {
         assert!(!Arc::ptr_eq(&before, &gate.current()), "{more}");
     }
     assert!(gate.speaks_tls() && gate.current().wants_login());
+}
+
+#[test]
+fn files_that_a_web_config_names_before_they_are_there_are_waited_for() {
+    let (folder, gate) = (Folder::new(TLS), Gate::new());
+    folder.reload(&gate);
+    let before = gate.current();
+    folder.write("web.yml", &TLS.replace("tls.", "renewed."));
+    gate.look();
+    assert!(Arc::ptr_eq(&before, &gate.current()), "it is refused");
+    let source = gate.source().clone().expect("it must be there");
+    assert_eq!(source.seen(), source, "it is told once");
+    folder.write_identity("renewed");
+    gate.look();
+    assert!(!Arc::ptr_eq(&before, &gate.current()), "it is in use");
+}
+
+#[test]
+fn a_web_config_that_cannot_be_read_is_read_again_when_it_can() {
+    let (folder, gate) = (Folder::new(LOGIN), Gate::new());
+    folder.reload(&gate);
+    let before = gate.current();
+    for wrong in ["basic_auth", "basic_auth_users: 1"] {
+        folder.write("web.yml", wrong);
+        gate.look();
+        assert!(Arc::ptr_eq(&before, &gate.current()), "{wrong}");
+        let source = gate.source().clone().expect("it must be there");
+        assert_eq!(source.seen(), source, "it is told once");
+    }
+    folder.write("web.yml", &format!("{LOGIN}rate_limit:\n  interval: 1s\n  burst: 3\n"));
+    gate.look();
+    assert!(!Arc::ptr_eq(&before, &gate.current()), "it is in use");
 }
