@@ -100,7 +100,9 @@ impl Gate {
 
     /// Takes what was read into use, from the next connection and request on.
     pub fn install(&self, opened: Opened) {
-        *self.source() = opened.source;
+        // Held until both are there: a look between the two would take the source of one for that of the other.
+        let mut source = self.source();
+        *source = opened.source;
         self.current.store(Arc::new(opened.access));
     }
 
