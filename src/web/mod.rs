@@ -40,6 +40,11 @@ use crate::exposition::Exposition;
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The longest head of a request. With hyper's own bound, the connections that may be open could hold 200 MB of heads
+/// before anyone logs in. It bounds what is buffered of an answer as well, but pages are written in one piece. HTTP/2 has
+/// about the same bound by itself.
+const MOST_HEAD_BYTES: usize = 16 << 10;
+
 /// How long requests that are being answered may go on after the stop; with it the process ends within two seconds.
 const DRAIN: Duration = Duration::from_millis(1_500);
 
@@ -82,7 +87,8 @@ pub async fn serve(
         .acceptor(Connections::new(Arc::clone(front.gate())))
         .handle(handle.clone())
         .first_request_timeout(HEAD_TIMEOUT);
-    server.http_builder().http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    let mut http1 = server.http_builder().http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MOST_HEAD_BYTES);
     let watch = Arc::clone(front.gate()).watch();
     let serve = server.serve(front.router().into_make_service());
     tokio::pin!(serve);

@@ -13,6 +13,7 @@ mod dashboard;
 mod exact;
 mod exposition;
 mod harness;
+mod heads;
 mod lifecycle;
 mod outage;
 mod page;

@@ -37,13 +37,13 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_a_wrong_one_is_not
     eventually("the new one is shown", DEADLINE, async || server.status(&renewed, "/metrics").await).await;
     assert_eq!(server.status(&old, "/metrics").await, None);
 
-    // TLS can be left, too.
+    // TLS can be left, too, by who asks for it.
     server.write("web.yml", "");
-    eventually("plain HTTP is spoken", DEADLINE, async || {
-        let answer = http().get(format!("http://{}/metrics", server.exporter.address)).send().await;
-        answer.ok().filter(|answer| answer.status() == 200)
-    })
-    .await;
+    let told = |log: &str| log.contains("turns off tls_server_config").then_some(());
+    server.exporter.process.says("it takes a reload", told).await;
+    assert_eq!(server.status(&renewed, "/metrics").await, Some(200));
+    assert!(server.exporter.reload().await);
+    assert_eq!(server.exporter.get("/metrics").await.status(), 200);
     server.exporter.stop().await;
 }
 
@@ -78,6 +78,24 @@ async fn a_folder_that_kubernetes_swaps_is_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_comes_after_the_file_that_names_it_is_shown() {
+    let api = Api::start(Options::scripted()).await;
+    let server = Server::start(&api, TLS).await;
+    let new = Authority::new();
+    server.write("web.yml", &TLS.replace("tls.", "new/tls."));
+    let refused = |log: &str| log.contains(REFUSED).then_some(());
+    server.exporter.process.says("it is refused", refused).await;
+    assert_eq!(server.status(&server.client(), "/metrics").await, Some(200));
+
+    let folder = server.exporter.config.path().join("new");
+    fs::create_dir(&folder).expect("the folder must be made");
+    new.issue(&["127.0.0.1"]).write(&folder);
+    let renewed = new.client(&[&TLS13], None);
+    eventually("the new one is shown", DEADLINE, async || server.status(&renewed, "/metrics").await).await;
+    server.exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn users_come_and_go_without_a_restart() {
     let api = Api::start(Options::scripted()).await;
     let (config, ..) = config(&api, &users(&[("ann", "right")]));
@@ -92,6 +110,35 @@ async fn users_come_and_go_without_a_restart() {
     .await;
     assert_eq!(status(&client, &exporter, ("ann", "right")).await, 401, "what was verified is forgotten");
     assert_eq!(status(&client, &exporter, ("ann", "other")).await, 200);
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_web_config_that_was_emptied_leaves_the_login_in_force_until_a_reload() {
+    let api = Api::start(Options::scripted()).await;
+    let (config, ..) = config(&api, &users(&[("ann", "right")]));
+    let exporter = Exporter::start(config).await;
+    let web = exporter.config.path().join("web.yml");
+    fs::write(&web, "").expect("the web config must be emptied");
+    let told = |log: &str| {
+        let line = log.lines().find(|line| line.contains(REFUSED))?;
+        Some(line.contains("turns off basic_auth_users, which takes a reload (SIGHUP or POST /-/reload)"))
+    };
+    assert!(exporter.process.says("it is refused", told).await);
+    assert_eq!(exporter.get("/metrics").await.status(), 401);
+    assert_eq!(status(&http(), &exporter, ("ann", "right")).await, 200);
+
+    // What was being written is whole.
+    fs::write(&web, users(&[("bob", "new")])).expect("the web config must be written");
+    eventually("the new user is let in", DEADLINE, async || {
+        Some(status(&http(), &exporter, ("bob", "new")).await).filter(|it| *it == 200)
+    })
+    .await;
+    assert_eq!(status(&http(), &exporter, ("ann", "right")).await, 401);
+
+    fs::write(&web, "").expect("the web config must be emptied");
+    assert!(exporter.reload().await);
+    assert_eq!(exporter.get("/metrics").await.status(), 200);
     exporter.stop().await;
 }
 

@@ -2,6 +2,9 @@
 //!
 //! The files are looked at once a second, on a thread that may wait for them, and read when one of them is another one
 //! than before. Kubernetes swaps a link to the folder: that changes what is found at the path, so it is seen.
+//!
+//! Whoever writes a file in place empties it first, and a full disk leaves it so. An empty web config is right, and would
+//! open everything: so what keeps others out is turned off only by who asks for a reload.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -77,19 +80,29 @@ impl Gate {
     /// If the file or one that it names is of no use; then all of what is wrong.
     pub fn read(&self, file: Option<&Path>) -> Result<Opened, Problems> {
         let Some(file) = file else { return Ok(Opened { access: Access::default(), source: None }) };
+        let (source, access) = self.attempt(file);
+        Ok(Opened { access: access?, source })
+    }
+
+    /// The same, with what to look at even if it is of no use; nothing where the text of `file` does not tell.
+    fn attempt(&self, file: &Path) -> (Option<Source>, Result<Access, Problems>) {
         // First how they are, then what is in them: a change between the two is seen at the next look.
         let stamp_of_file = stamp(file);
-        let config = read_config(file)?;
+        let config = match read_config(file) {
+            Ok(config) => config,
+            Err(problems) => return (None, Err(problems)),
+        };
         let others = files(&config);
         let stamps = std::iter::once(stamp_of_file).chain(others.iter().map(|path| stamp(path))).collect();
-        let access = Access::new(&config, file, &self.current.load())?;
-        let source = Source { file: file.to_owned(), others, stamps };
-        Ok(Opened { access, source: Some(source) })
+        let access = Access::new(&config, file, &self.current.load());
+        (Some(Source { file: file.to_owned(), others, stamps }), access)
     }
 
     /// Takes what was read into use, from the next connection and request on.
     pub fn install(&self, opened: Opened) {
-        *self.source() = opened.source;
+        // Held until both are there: a look between the two would take the source of one for that of the other.
+        let mut source = self.source();
+        *source = opened.source;
         self.current.store(Arc::new(opened.access));
     }
 
@@ -112,21 +125,20 @@ impl Gate {
             return;
         }
         let shown = source.file.display().to_string();
-        let opened = self.read(Some(&source.file));
+        let (read, access) = self.attempt(&source.file);
         // A reload may have been faster, and what it took into use stays.
         let mut current = self.source();
         if current.as_ref() != Some(&source) {
             return;
         }
-        match opened {
-            Ok(opened) => {
-                *current = opened.source;
-                self.current.store(Arc::new(opened.access));
+        // What was wrong is told once, and read again when it changes; so do files that it names and are yet to come.
+        *current = Some(read.unwrap_or(seen));
+        match access.and_then(|access| access.keeps_out_as(&self.current(), &shown)) {
+            Ok(access) => {
+                self.current.store(Arc::new(access));
                 info!(file = shown, "the web config or a file of it has changed, and is in use");
             }
             Err(problems) => {
-                // What was wrong is told once, and read again when it changes.
-                *current = Some(seen);
                 let problems = problems.join("; ");
                 error!(
                     file = shown,
@@ -174,3 +186,6 @@ fn stamp(path: &Path) -> Option<Stamp> {
         changed: (found.ctime(), found.ctime_nsec()),
     })
 }
+
+#[cfg(test)]
+mod tests;

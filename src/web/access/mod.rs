@@ -22,7 +22,7 @@ pub use gate::{Gate, Opened};
 use login::{Login, Refusal};
 use rate::Bucket;
 
-use crate::settings::{Header, WebConfig};
+use crate::settings::{Clients, Header, WebConfig};
 
 /// The paths that everybody may ask for: a kubelet cannot log in.
 const OPEN_PATHS: [&str; 2] = ["/-/healthy", "/-/ready"];
@@ -40,6 +40,7 @@ pub(super) struct Access {
     headers: HeaderMap,
     login: Option<Arc<Login>>,
     bucket: Option<Arc<Bucket>>,
+    guards: Vec<&'static str>,
 }
 
 /// The web config in `file`, checked.
@@ -83,7 +84,18 @@ impl Access {
             Some(bucket) if bucket.is_for(limit) => Arc::clone(bucket),
             _ => Arc::new(Bucket::new(limit)),
         });
-        Ok(Self { tls, headers: headers(&config.headers), login, bucket })
+        Ok(Self { tls, headers: headers(&config.headers), login, bucket, guards: guards(config) })
+    }
+
+    /// The same, unless it turns off what keeps others out in `before`.
+    fn keeps_out_as(self, before: &Self, file: &str) -> Result<Self, Problems> {
+        let off: Vec<_> = before.guards.iter().copied().filter(|key| !self.guards.contains(key)).collect();
+        if off.is_empty() {
+            return Ok(self);
+        }
+        let off = off.join(" and ");
+        let remedy = "which takes a reload (SIGHUP or POST /-/reload) or a restart";
+        Err(vec![format!("{file}: turns off {off}, {remedy}")])
     }
 
     /// How TLS is spoken; none: plain HTTP.
@@ -128,6 +140,21 @@ impl Access {
             }
         }
     }
+}
+
+/// The keys of `config` that keep others out.
+fn guards(config: &WebConfig) -> Vec<&'static str> {
+    let (required, named) = match config.tls.as_ref().map(|tls| &tls.clients) {
+        Some(Clients::Verified { required, allowed_sans, .. }) => (*required, !allowed_sans.is_empty()),
+        Some(Clients::Any) | None => (false, false),
+    };
+    let keys = [
+        ("tls_server_config", config.tls.is_some()),
+        ("client_auth_type", required),
+        ("client_allowed_sans", named),
+        ("basic_auth_users", !config.users.is_empty()),
+    ];
+    keys.into_iter().filter(|(_, keeps_out)| *keeps_out).map(|(key, _)| key).collect()
 }
 
 fn headers(headers: &[Header]) -> HeaderMap {
