@@ -66,7 +66,7 @@ impl Problem {
             "config_refused",
             Severity::Warning,
             "The configuration that was read last was refused: the one before is in use.".to_owned(),
-            "The log says what is wrong. Mend it and reload: a restart would fail.",
+            "The log says what is wrong. Mend it and reload, before something restarts the exporter.",
         )
     }
 

@@ -13,12 +13,14 @@ use tower::ServiceExt;
 
 use super::status::Visitor;
 use super::{Gate, Site, router};
+use crate::exposition::Exposition;
 
 /// The site that is served.
 #[derive(Debug)]
 pub struct Front {
     current: ArcSwap<Router>,
     gate: Arc<Gate>,
+    exposition: Arc<Exposition>,
 }
 
 // === impl Front ===
@@ -27,7 +29,8 @@ impl Front {
     /// Shows `site` to those whom `gate` lets in.
     #[must_use]
     pub fn new(site: Site, gate: Arc<Gate>) -> Arc<Self> {
-        Arc::new(Self { current: ArcSwap::from_pointee(router(site)), gate })
+        let exposition = Arc::clone(&site.exposition);
+        Arc::new(Self { current: ArcSwap::from_pointee(router(site)), gate, exposition })
     }
 
     /// Shows `site` from the next request on.
@@ -39,6 +42,12 @@ impl Front {
     #[must_use]
     pub fn gate(&self) -> &Arc<Gate> {
         &self.gate
+    }
+
+    /// Reads the web config again whenever it changes, for ever, and publishes whether it is in use.
+    pub(super) async fn watch(self: Arc<Self>) {
+        let tell = |is_in_use| self.exposition.web_config_read(is_in_use);
+        Arc::clone(&self.gate).watch(tell).await;
     }
 
     /// Hands each request to what is current.

@@ -89,7 +89,7 @@ pub async fn serve(
         .first_request_timeout(HEAD_TIMEOUT);
     let mut http1 = server.http_builder().http1();
     http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MOST_HEAD_BYTES);
-    let watch = Arc::clone(front.gate()).watch();
+    let watch = Arc::clone(&front).watch();
     let serve = server.serve(front.router().into_make_service());
     tokio::pin!(serve);
     tokio::select! {

@@ -14,6 +14,12 @@ use crate::web_config::{Server, TLS, config, users};
 const SUCCESSFUL: &str = "clumio_exporter_config_last_reload_successful";
 const REFUSED: &str = "the web config has changed and was refused; the one before stays in use";
 
+/// Whether the page that the client scrapes says that what was read last is in use.
+async fn says_in_use(server: &Server, client: &Client) -> Option<bool> {
+    let page = client.get(server.url("/metrics")).send().await.ok()?.text().await.ok()?;
+    page.lines().find_map(|line| line.strip_prefix(SUCCESSFUL)).map(|value| value == " 1")
+}
+
 async fn status(client: &Client, exporter: &Exporter, login: (&str, &str)) -> u16 {
     let request = client.get(format!("http://{}/metrics", exporter.address));
     let answer = request.basic_auth(login.0, Some(login.1)).send().await;
@@ -30,12 +36,15 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_a_wrong_one_is_not
     server.write("tls.crt", "no certificate");
     let refused = |log: &str| log.contains(REFUSED).then_some(());
     server.exporter.process.says("it is refused", refused).await;
-    assert_eq!(server.status(&old, "/metrics").await, Some(200));
+    let is_told = async || says_in_use(&server, &old).await.filter(|is_in_use| !is_in_use);
+    eventually("the page says that it is refused", DEADLINE, is_told).await;
 
     new.issue(&["127.0.0.1"]).write(server.exporter.config.path());
     let renewed = new.client(&[&TLS13], None);
     eventually("the new one is shown", DEADLINE, async || server.status(&renewed, "/metrics").await).await;
     assert_eq!(server.status(&old, "/metrics").await, None);
+    let is_told = async || says_in_use(&server, &renewed).await.filter(|is_in_use| *is_in_use);
+    eventually("the page says that it is in use", DEADLINE, is_told).await;
 
     // TLS can be left, too, by who asks for it.
     server.write("web.yml", "");

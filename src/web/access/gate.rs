@@ -106,30 +106,33 @@ impl Gate {
         self.current.store(Arc::new(opened.access));
     }
 
-    /// Reads the files again whenever they have changed, for ever.
-    pub(in crate::web) async fn watch(self: Arc<Self>) {
+    /// Reads the files again whenever they have changed, for ever, and tells whether they are in use then.
+    pub(in crate::web) async fn watch(self: Arc<Self>, tell: impl Fn(bool)) {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             looks.tick().await;
             let gate = Arc::clone(&self);
             // A panic is in the log already.
-            let _ = spawn_blocking(move || gate.look()).await;
+            if let Ok(Some(is_in_use)) = spawn_blocking(move || gate.look()).await {
+                tell(is_in_use);
+            }
         }
     }
 
-    fn look(&self) {
-        let Some(source) = self.source().clone() else { return };
+    /// Whether what has changed is in use; nothing if nothing has.
+    fn look(&self) -> Option<bool> {
+        let source = self.source().clone()?;
         let seen = source.seen();
         if seen == source {
-            return;
+            return None;
         }
         let shown = source.file.display().to_string();
         let (read, access) = self.attempt(&source.file);
         // A reload may have been faster, and what it took into use stays.
         let mut current = self.source();
         if current.as_ref() != Some(&source) {
-            return;
+            return None;
         }
         // What was wrong is told once, and read again when it changes; so do files that it names and are yet to come.
         *current = Some(read.unwrap_or(seen));
@@ -137,6 +140,7 @@ impl Gate {
             Ok(access) => {
                 self.current.store(Arc::new(access));
                 info!(file = shown, "the web config or a file of it has changed, and is in use");
+                Some(true)
             }
             Err(problems) => {
                 let problems = problems.join("; ");
@@ -144,6 +148,7 @@ impl Gate {
                     file = shown,
                     problems, "the web config has changed and was refused; the one before stays in use"
                 );
+                Some(false)
             }
         }
     }
