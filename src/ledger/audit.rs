@@ -73,6 +73,13 @@ impl Ledger {
         self.audit = self.audit.filter(|audit| elapsed(audit.at, now) < interval * FORGOTTEN_AFTER);
     }
 
+    /// There is nothing to audit at `now`. Where that lasts, that the API has more is forgotten, for no audit can confirm
+    /// it, and none lift it. That it has as many, or fewer, stands: fewer may be the reason.
+    pub fn nothing_to_audit(&mut self, interval: Duration, now: Timestamp) {
+        let is_new = |audit: &Audit| elapsed(audit.at, now) < interval * FORGOTTEN_AFTER;
+        self.audit = self.audit.filter(|audit| audit.drift >= 0 || is_new(audit));
+    }
+
     /// What the last audit found: the ledger's count minus the API's.
     #[must_use]
     pub fn drift(&self) -> Option<i64> {
@@ -109,11 +116,6 @@ fn signed(count: u64) -> i64 {
 // === impl Audit ===
 
 impl Audit {
-    /// Whether the API counted fewer tasks than the ledger.
-    pub(super) fn shows_fewer(self) -> bool {
-        self.drift > 0
-    }
-
     /// Whether an audit can have found this.
     pub(super) fn is_possible(self) -> bool {
         self.drift.unsigned_abs() <= MOST

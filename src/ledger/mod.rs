@@ -341,11 +341,6 @@ impl Ledger {
         let creations = listed.map(|known| known.created).collect();
         self.creations.count(creations, self.listed_from());
         self.creations.forget_before(earlier(at, self.lookback));
-        if self.creations.counted().is_none() {
-            // No audit can find any more whether what the last one found still holds. Only that the API shows less stands,
-            // for then it may be the reason.
-            self.audit = self.audit.filter(|audit| audit.shows_fewer());
-        }
     }
 
     fn forget(&mut self, at: Timestamp) {

@@ -34,7 +34,10 @@ impl Audit {
         if self.interval.is_zero() || self.is_put_off(now) {
             return self.failed;
         }
-        let range = ledger.audit_due(self.interval, now)?;
+        let Some(range) = ledger.audit_due(self.interval, now) else {
+            ledger.nothing_to_audit(self.interval, now);
+            return None;
+        };
         match reader.total(&Filter::Created { from: range.from, to: Some(range.to) }).await {
             Ok(total) => {
                 ledger.audited(range, total, now);
