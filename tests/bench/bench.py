@@ -1,4 +1,4 @@
-"""Runs the figures that are asked for, prints each, and writes the table if that is all of them."""
+"""Runs the figures that are asked for, prints each, and writes its rows into the table."""
 
 import argparse
 import json
@@ -38,15 +38,15 @@ def main():
     names = CHECKED if asked.check else asked.figures or list(FIGURES)
     if unknown := [name for name in names if name not in FIGURES]:
         parser.error(f"no such figure: {', '.join(unknown)}; there are {', '.join(FIGURES)}")
-    lines = []
+    measured = {}
     for name in names:
-        for figure in FIGURES[name](10 if asked.quick else 1):
-            lines.append(figure)
+        measured[name] = FIGURES[name](10 if asked.quick else 1)
+        for figure in measured[name]:
             print(f"{name}: {figure.goal}: {figure.figure}: {verdict(figure)}", flush=True)
     if asked.check:
-        sys.exit(check(lines))
-    if not asked.quick and not asked.figures:
-        write(lines)
+        sys.exit(check([figure for figures in measured.values() for figure in figures]))
+    if not asked.quick:
+        write(measured)
 
 
 def verdict(figure):
@@ -63,13 +63,16 @@ def check(lines):
     return 1 if wrong else 0
 
 
-def write(lines):
+def write(measured):
+    """Writes the rows of what was measured into the table, in place of those that it has of it."""
     readme = HERE / "README.md"
     before, _, rest = readme.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    table = "| goal | figure | |\n|---|---|---|\n"
-    table += "".join(f"| {line.goal} | {line.figure} | {verdict(line)} |\n" for line in lines)
-    readme.write_text(f"{before}{BEGIN}{table}{END}{after}")
+    table, _, after = rest.partition(END)
+    rows = {name: [row for row in table.splitlines() if row.startswith(f"| `{name}` ")] for name in FIGURES}
+    for name, figures in measured.items():
+        rows[name] = [f"| `{name}` | {it.goal} | {it.figure} | {verdict(it)} |" for it in figures]
+    lines = ["| name | goal | figure | |", "|---|---|---|---|", *(row for name in FIGURES for row in rows[name])]
+    readme.write_text(before + BEGIN + "".join(f"{line}\n" for line in lines) + END + after)
     print(f"tests/bench/run: wrote {readme} on {platform.machine()}")
 
 
