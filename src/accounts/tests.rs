@@ -180,7 +180,7 @@ impl Watched {
         let exposition = Exposition::new();
         exposition.show(&self.supervised.poller.view);
         let page = exposition.page();
-        let page = page.plain().concat();
+        let page = page.plain();
         let page = str::from_utf8(&page).expect("the page must be text");
         let reason = if reason.is_empty() { String::new() } else { format!(",reason=\"{reason}\"") };
         let series = format!("{family}{{account=\"prod\"{reason}}} ");

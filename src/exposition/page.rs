@@ -1,8 +1,9 @@
 //! The rendered page, plain and compressed, and when it is rendered anew.
 //!
-//! A page is rendered when somebody scrapes it and it is a second old; scrapes in between share it. It is kept in the two
-//! parts of which it is made: that which comes from polls, which is nearly all of it, is rendered and compressed once for
-//! each published change, and never copied. What nobody asks for compressed is not compressed.
+//! A page is rendered when somebody scrapes it and it is a second old; scrapes in between share it. The part that comes
+//! from polls, which is nearly all of it, is rendered and compressed once for each published change. What nobody asks for
+//! compressed is not compressed. The text is one piece, so that it is sent by one write: a second small one would wait for
+//! the client's delayed acknowledgement.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -20,7 +21,7 @@ const FRESH_FOR: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Page {
     polled: Arc<Polled>,
-    live: Bytes,
+    plain: Bytes,
     gzip: OnceLock<Bytes>,
     rendered: Instant,
 }
@@ -36,25 +37,25 @@ pub(super) struct Cache {
 #[derive(Debug)]
 struct Polled {
     version: u64,
-    text: Bytes,
+    text: String,
     compressed: OnceLock<Beginning>,
 }
 
 // === impl Page ===
 
 impl Page {
-    /// The text, in the parts that follow one another.
+    /// The text.
     #[must_use]
-    pub fn plain(&self) -> [Bytes; 2] {
-        [self.polled.text.clone(), self.live.clone()]
+    pub fn plain(&self) -> Bytes {
+        self.plain.clone()
     }
 
     /// The text as one gzip member (RFC 1952): some clients stop after the first. The first call compresses it, which can
     /// take milliseconds.
     pub fn gzip(&self) -> Bytes {
         let compress = || {
-            let beginning = self.polled.compressed.get_or_init(|| Beginning::of(&self.polled.text));
-            beginning.followed_by(&self.live).into()
+            let beginning = self.polled.compressed.get_or_init(|| Beginning::of(self.polled.text.as_bytes()));
+            beginning.followed_by(&self.plain[self.polled.text.len()..]).into()
         };
         self.gzip.get_or_init(compress).clone()
     }
@@ -94,8 +95,9 @@ impl Cache {
             Some(current) if current.version == version => cached.insert(current),
             _ => cached.insert(Arc::new(Polled::new(version, polled))),
         };
-        let (polled, live) = (Arc::clone(polled), text(live));
-        let page = Arc::new(Page { polled, live, gzip: OnceLock::new(), rendered: now });
+        let polled = Arc::clone(polled);
+        let plain = [polled.text.as_bytes(), text(live).as_bytes()].concat().into();
+        let page = Arc::new(Page { polled, plain, gzip: OnceLock::new(), rendered: now });
         self.page.store(Some(Arc::clone(&page)));
         page
     }
@@ -109,10 +111,10 @@ impl Polled {
     }
 }
 
-fn text(render: impl FnOnce(&mut String)) -> Bytes {
+fn text(render: impl FnOnce(&mut String)) -> String {
     let mut text = String::new();
     render(&mut text);
-    text.into()
+    text
 }
 
 #[cfg(test)]
@@ -122,7 +124,7 @@ mod tests {
     fn render(cache: &Cache, now: Instant, changes: &AtomicU64, text: &str) -> String {
         let polled = |into: &mut String| into.push_str(text);
         let page = cache.render(now, changes, polled, |into| into.push_str("live"));
-        String::from_utf8_lossy(&page.plain().concat()).into_owned()
+        String::from_utf8_lossy(&page.plain()).into_owned()
     }
 
     #[test]

@@ -1,14 +1,11 @@
 //! The page for Prometheus, and what is said where there is none.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, VARY};
+use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use futures::stream;
 
 use super::Served;
 use crate::exposition;
@@ -24,10 +21,7 @@ pub(super) async fn metrics(State(served): State<Arc<Served>>, headers: HeaderMa
     if takes_gzip {
         return (about, [(CONTENT_ENCODING, "gzip")], page.gzip()).into_response();
     }
-    let parts = page.plain();
-    // Without it, the parts would be sent as chunks.
-    let length = [(CONTENT_LENGTH, parts.iter().map(Bytes::len).sum::<usize>().to_string())];
-    (about, length, Body::from_stream(stream::iter(parts.map(Ok::<_, Infallible>)))).into_response()
+    (about, page.plain()).into_response()
 }
 
 /// The page; rendering takes milliseconds, which other requests need not wait for, and so does compressing.

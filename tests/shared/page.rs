@@ -50,7 +50,7 @@ pub fn page() -> String {
     account.token_expires(Some(Timestamp::UNIX_EPOCH));
     let written = Written { bytes: 1, at: Timestamp::UNIX_EPOCH };
     account.succeeded(snapshot(), Some(written), Duration::from_secs(1), Timestamp::UNIX_EPOCH);
-    String::from_utf8(exposition.page().plain().concat()).expect("the page must be text")
+    String::from_utf8(exposition.page().plain().to_vec()).expect("the page must be text")
 }
 
 fn snapshot() -> Snapshot {
