@@ -20,25 +20,28 @@ const FRESH_FOR: Duration = Duration::from_secs(1);
 /// A page, in both forms in which it is served.
 #[derive(Debug)]
 pub struct Page {
-    polled: Arc<Polled>,
     plain: Bytes,
+    /// How much of it comes from polls, and that compressed.
+    polled: usize,
+    beginning: Arc<OnceLock<Beginning>>,
     gzip: OnceLock<Bytes>,
     rendered: Instant,
 }
 
-/// The last page, and which one of the changes is on it.
+/// The last page, and the part of it that comes from polls.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     page: ArcSwapOption<Page>,
-    polled: Mutex<Option<Arc<Polled>>>,
+    polled: Mutex<Option<Polled>>,
 }
 
 /// The part that comes from polls: how a page begins.
 #[derive(Debug)]
 struct Polled {
     version: u64,
-    text: String,
-    compressed: OnceLock<Beginning>,
+    /// Shared with the last page.
+    text: Bytes,
+    compressed: Arc<OnceLock<Beginning>>,
 }
 
 // === impl Page ===
@@ -54,8 +57,8 @@ impl Page {
     /// take milliseconds.
     pub fn gzip(&self) -> Bytes {
         let compress = || {
-            let beginning = self.polled.compressed.get_or_init(|| Beginning::of(self.polled.text.as_bytes()));
-            beginning.followed_by(&self.plain[self.polled.text.len()..]).into()
+            let (polled, live) = self.plain.split_at(self.polled);
+            self.beginning.get_or_init(|| Beginning::of(polled)).followed_by(live).into()
         };
         self.gzip.get_or_init(compress).clone()
     }
@@ -93,21 +96,14 @@ impl Cache {
         let version = changes.load(Ordering::Acquire);
         let polled = match cached.take() {
             Some(current) if current.version == version => cached.insert(current),
-            _ => cached.insert(Arc::new(Polled::new(version, polled))),
+            _ => cached.insert(Polled { version, text: text(polled).into(), compressed: Arc::default() }),
         };
-        let polled = Arc::clone(polled);
-        let plain = [polled.text.as_bytes(), text(live).as_bytes()].concat().into();
-        let page = Arc::new(Page { polled, plain, gzip: OnceLock::new(), rendered: now });
+        let plain = Bytes::from([&polled.text, text(live).as_bytes()].concat());
+        polled.text = plain.slice(..polled.text.len());
+        let (length, beginning) = (polled.text.len(), Arc::clone(&polled.compressed));
+        let page = Arc::new(Page { plain, polled: length, beginning, gzip: OnceLock::new(), rendered: now });
         self.page.store(Some(Arc::clone(&page)));
         page
-    }
-}
-
-// === impl Polled ===
-
-impl Polled {
-    fn new(version: u64, render: impl FnOnce(&mut String)) -> Self {
-        Self { version, text: text(render), compressed: OnceLock::new() }
     }
 }
 
