@@ -32,9 +32,9 @@ const MOST_HANDSHAKES: usize = 128;
 /// How long a handshake may take, with the wait for its turn.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long a connection may be silent, and how long what is sent may wait for a client that reads nothing. HTTP/1 has a bound of its own for the next request; nothing else bounds HTTP/2,
-/// whose clients keep connections open for as long as they can. No common scrape interval is as long, so that no scrape
-/// meets the end of its connection.
+/// How long a connection may be silent, and how long what is sent may wait for a client that reads nothing. HTTP/1 has a
+/// bound of its own for the next request; nothing else bounds HTTP/2, whose clients keep connections open for as long as
+/// they can. No common scrape interval is as long, so that no scrape meets the end of its connection.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// The first byte that a client sends who wants TLS: a record of the handshake.
@@ -73,6 +73,8 @@ impl Connections {
 
     async fn open(self, stream: TcpStream) -> io::Result<Connection> {
         let open = self.open.try_acquire_owned().map_err(|_| io::ErrorKind::ConnectionAborted)?;
+        // The end of a page must not wait for the client's delayed acknowledgement of its beginning (RFC 1122, 4.2.3.4).
+        stream.set_nodelay(true)?;
         let stream: Box<dyn Stream> = match self.gate.current().tls() {
             None => Box::new(stream),
             Some(tls) => {
@@ -119,7 +121,7 @@ impl Connection {
     }
 
     /// Begins the time anew.
-    fn is_alive(&mut self) {
+    fn restart_idle(&mut self) {
         self.idle.as_mut().reset(Instant::now() + IDLE_TIMEOUT);
     }
 
@@ -134,7 +136,7 @@ impl Connection {
 
     fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if matches!(written, Poll::Ready(Ok(1..))) {
-            self.is_alive();
+            self.restart_idle();
         }
         self.or_idle(cx, written)
     }
@@ -148,7 +150,7 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.stream).poll_read(cx, into);
         if read.is_ready() {
-            self.is_alive();
+            self.restart_idle();
         }
         self.or_idle(cx, read)
     }
