@@ -73,9 +73,10 @@ impl Ledger {
         self.audit = self.audit.filter(|audit| elapsed(audit.at, now) < interval * FORGOTTEN_AFTER);
     }
 
-    /// There is nothing to audit at `now`. Where that lasts, that the API has more is forgotten, for no audit can confirm
-    /// it, and none lift it. That it has as many, or fewer, stands: fewer may be the reason.
-    pub fn nothing_to_audit(&mut self, interval: Duration, now: Timestamp) {
+    /// No audit takes place at `now`: it is not time, or there is nothing to audit. Where that lasts, that the API has more
+    /// is forgotten, for no audit can confirm it, and none lift it. That it has as many, or fewer, stands: fewer may be the
+    /// reason.
+    pub fn not_audited(&mut self, interval: Duration, now: Timestamp) {
         let is_new = |audit: &Audit| elapsed(audit.at, now) < interval * FORGOTTEN_AFTER;
         self.audit = self.audit.filter(|audit| audit.drift >= 0 || is_new(audit));
     }

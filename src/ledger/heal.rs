@@ -15,7 +15,8 @@
 //! same, nothing is assumed.
 //!
 //! Where the two disagree in any other way (an answer from a replica that lags is in one of them, or the API shows
-//! fewer tasks, or does not show any more what only the fresh one takes for open), nothing is taken over, and a later poll tries again.
+//! fewer tasks, or does not show any more what only the fresh one takes for open), nothing is taken over, and a later
+//! poll tries again.
 
 use std::time::Duration;
 

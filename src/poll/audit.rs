@@ -35,7 +35,7 @@ impl Audit {
             return self.failed;
         }
         let Some(range) = ledger.audit_due(self.interval, now) else {
-            ledger.nothing_to_audit(self.interval, now);
+            ledger.not_audited(self.interval, now);
             return None;
         };
         match reader.total(&Filter::Created { from: range.from, to: Some(range.to) }).await {

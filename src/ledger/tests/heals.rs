@@ -73,7 +73,7 @@ fn drift_when_nothing_is_left(total: u64) -> [Option<i64>; 2] {
     let (mut scenario, _) = audited();
     scenario.audit(total, HOUR);
     [4, 5].map(|hour| {
-        scenario.ledger.nothing_to_audit(Duration::from_hours(1), second(hour * HOUR));
+        scenario.ledger.not_audited(Duration::from_hours(1), second(hour * HOUR));
         scenario.ledger.drift()
     })
 }
