@@ -62,14 +62,21 @@ impl Reloads {
 
     /// Whether something was read last that is not in use.
     pub(super) fn is_refused(&self) -> bool {
-        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.whole || refused.web
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).is_any()
     }
 
     fn publish(&self, change: impl FnOnce(&mut Refused)) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut refused);
-        self.successful.set(f64::from(!(refused.whole || refused.web)));
+        self.successful.set(f64::from(!refused.is_any()));
+    }
+}
+
+// === impl Refused ===
+
+impl Refused {
+    fn is_any(self) -> bool {
+        self.whole || self.web
     }
 }
 

@@ -98,7 +98,7 @@ def memory(few, many, few_again, many_again):
             f"{grown:+.1f} MiB ({few['steady'] / 1024:.1f} after {few['rows']:,.0f} rows, {many['steady'] / 1024:.1f} after {read})",
         ),
         Figure(
-            "The same of processes that were restarted: nothing is resident but what is kept",
+            "The same of processes that were restarted from their state",
             f"{grown_again:+.1f} MiB ({few_again['steady'] / 1024:.1f} and {many_again['steady'] / 1024:.1f})",
             None,
         ),
