@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use config::{Map, Value, ValueKind};
 
-use super::error::{Problems, TOKEN};
+use super::error::{Problems, has_token};
 use super::layers;
 
 /// What the name of every variable that is a key begins with.
@@ -78,7 +78,7 @@ impl Environment {
                     values.push((table.to_owned(), leaf.to_owned(), value));
                 }
                 // A token is one in lower case too.
-                _ if name.contains(TOKEN) => problems.unknown(name, name, &key),
+                _ if has_token(name) => problems.unknown(name, name, &key),
                 _ => problems.unknown(name, &key, &key),
             }
         }

@@ -18,6 +18,10 @@ const SHOWN: usize = 64;
 /// What a token begins with, or has after `Bearer`: tokens are JWTs, and this is base64url of `{"`.
 pub(super) const TOKEN: &str = "eyJ";
 
+/// How many characters of a token follow what it begins with before any text is taken for one. Fewer stand in names
+/// that mean nothing, such as those of temporary folders.
+const TOKEN_GOES_ON: usize = 5;
+
 /// What bcrypt hashes and keys in PEM begin with, which a mistake may put where something else belongs.
 const SECRETS: [&str; 5] = ["$2a$", "$2b$", "$2x$", "$2y$", "-----BEGIN "];
 
@@ -48,7 +52,7 @@ struct Unknown {
 
 /// The value as messages repeat it: in quotes, cut short, and not at all if it may be a secret.
 pub(super) fn quote(text: &str) -> String {
-    if text.contains(TOKEN) {
+    if has_token(text) {
         return "this value (not shown: it looks like a token)".to_owned();
     }
     if has_secret(text) {
@@ -63,8 +67,15 @@ pub(super) fn quote(text: &str) -> String {
 /// A key, or the name of a file or of a variable, as messages repeat it: as it is, unless that could garble a line of
 /// the log or show a secret.
 fn quote_key(key: &str) -> String {
-    let is_plain = !key.contains(TOKEN) && !has_secret(key) && !key.chars().any(char::is_control);
+    let is_plain = !has_token(key) && !has_secret(key) && !key.chars().any(char::is_control);
     if is_plain { key.to_owned() } else { quote(key) }
+}
+
+/// Whether some of the text may be a token, or the beginning of one.
+pub(super) fn has_token(text: &str) -> bool {
+    let is_of_token = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let mut tails = text.match_indices(TOKEN).map(|(start, token)| &text[start + token.len()..]);
+    tails.any(|tail| tail.bytes().take_while(is_of_token).count() >= TOKEN_GOES_ON)
 }
 
 fn has_secret(text: &str) -> bool {

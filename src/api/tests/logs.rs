@@ -1,9 +1,17 @@
 //! What the client writes to the log, and what it never writes.
 
-use tracing::subscriber::DefaultGuard;
+use std::sync::LazyLock;
+
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
+
+/// One more subscriber in the process, which takes nothing. While there is but one, `tracing` judges a place in the
+/// code that is met for the first time by the thread that meets it, and a thread of another test, which has no
+/// subscriber, turns that place off for all of them.
+static BESIDE: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
 
 /// What is logged on this thread, from the finest level on.
 #[derive(Clone, Default)]
@@ -56,6 +64,7 @@ async fn the_token_is_in_no_log_at_any_level() {
 
 impl Log {
     fn start() -> (Self, DefaultGuard) {
+        LazyLock::force(&BESIDE);
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(log.clone())

@@ -147,6 +147,12 @@ fn a_key_that_may_be_a_token_is_not_shown() {
 }
 
 #[test]
+fn a_name_that_happens_to_have_the_first_letters_of_a_token_is_shown() {
+    let given = with_account("tmpeyJa1z = 'x'");
+    assert!(given.problems().starts_with("clumio.toml: tmpeyJa1z: no such key; "));
+}
+
+#[test]
 fn every_problem_is_told_at_once() {
     let given = file(
         "[poll]\ninterval = 60\nwindoww = '1d'\n[web]\nmax_requests = 0\n\
