@@ -2,25 +2,37 @@
 //!
 //! A request is answered whole by the site that was there when it came.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::Request;
-use axum::response::Response;
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
-use super::status::Visitor;
-use super::{Gate, Site, router};
+use super::access::OPEN_PATHS;
+use super::status::LoggedIn;
+use super::{Gate, Site, pages, router};
 use crate::exposition::Exposition;
 
 /// The site that is served.
 #[derive(Debug)]
 pub struct Front {
-    current: ArcSwap<Router>,
+    current: ArcSwap<Shown>,
     gate: Arc<Gate>,
     exposition: Arc<Exposition>,
+}
+
+/// A site that is ready to be asked.
+#[derive(Debug)]
+struct Shown {
+    exposition: Arc<Exposition>,
+    telemetry_path: String,
+    routes: Router,
+    /// How many more requests may be answered at once.
+    places: Semaphore,
 }
 
 // === impl Front ===
@@ -30,12 +42,12 @@ impl Front {
     #[must_use]
     pub fn new(site: Site, gate: Arc<Gate>) -> Arc<Self> {
         let exposition = Arc::clone(&site.exposition);
-        Arc::new(Self { current: ArcSwap::from_pointee(router(site)), gate, exposition })
+        Arc::new(Self { current: ArcSwap::from_pointee(Shown::new(site)), gate, exposition })
     }
 
     /// Shows `site` from the next request on.
     pub fn show(&self, site: Site) {
-        self.current.store(Arc::new(router(site)));
+        self.current.store(Arc::new(Shown::new(site)));
     }
 
     /// Who is let in.
@@ -50,22 +62,56 @@ impl Front {
         Arc::clone(&self.gate).watch(tell).await;
     }
 
-    /// Hands each request to what is current.
-    pub(super) fn router(self: Arc<Self>) -> Router {
-        Router::new().fallback(async move |request: Request| self.answer(request).await)
-    }
-
-    async fn answer(&self, mut request: Request) -> Result<Response, Infallible> {
+    /// Answers by what is current.
+    pub(super) async fn answer(&self, mut request: Request) -> Response {
         let access = self.gate.current();
         let mut answer = match access.admit(request.uri().path(), request.headers()).await {
             Ok(()) => {
-                request.extensions_mut().insert(Visitor { has_logged_in: access.wants_login() });
-                let current = Router::clone(&self.current.load());
-                current.oneshot(request).await?
+                if access.wants_login() {
+                    request.extensions_mut().insert(LoggedIn);
+                }
+                self.current.load_full().answer(request).await
             }
             Err(refusal) => refusal,
         };
         access.decorate(answer.headers_mut());
-        Ok(answer)
+        answer
+    }
+}
+
+// === impl Shown ===
+
+impl Shown {
+    fn new(site: Site) -> Self {
+        Self {
+            exposition: Arc::clone(&site.exposition),
+            telemetry_path: site.telemetry_path.clone(),
+            places: Semaphore::new(site.max_requests),
+            routes: router(site),
+        }
+    }
+
+    /// Answers 503 instead of keeping a client waiting: Prometheus counts that as a failed scrape and says so. But a
+    /// kubelet must be answered however many others ask.
+    async fn answer(&self, request: Request) -> Response {
+        if OPEN_PATHS.contains(&request.uri().path()) {
+            return self.route(request).await;
+        }
+        match self.places.try_acquire() {
+            Ok(_place) => self.route(request).await,
+            Err(_) => {
+                let message = "too many requests at once (web.max_requests)\n";
+                (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
+            }
+        }
+    }
+
+    async fn route(&self, request: Request) -> Response {
+        // Finding the route would take an eighth of a scrape's time.
+        if request.method() == Method::GET && request.uri().path() == self.telemetry_path {
+            return pages::metrics(&self.exposition, request.headers()).await;
+        }
+        let Ok(answer) = self.routes.clone().oneshot(request).await;
+        answer
     }
 }

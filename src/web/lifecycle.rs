@@ -11,13 +11,13 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use futures::future::BoxFuture;
 
-use super::Served;
+use super::Site;
 
 /// Reads the configuration again; what is wrong with it, if it was refused.
 pub type Reload = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-pub(super) async fn reload(State(served): State<Arc<Served>>, request: Request) -> Response {
-    let Some(reload) = &served.site.reload else {
+pub(super) async fn reload(State(site): State<Arc<Site>>, request: Request) -> Response {
+    let Some(reload) = &site.reload else {
         let message = "lifecycle is not enabled; set web.enable_lifecycle\n";
         return (StatusCode::FORBIDDEN, message).into_response();
     };

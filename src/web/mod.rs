@@ -12,20 +12,23 @@ mod pages;
 mod probe;
 mod status;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
-use axum::middleware::{self, Next};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum_server::Handle;
+use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
-use tokio::sync::Semaphore;
+use tower::make::Shared;
+use tower::service_fn;
 
 pub use access::{Gate, Opened, Problems};
 pub use front::Front;
@@ -67,12 +70,6 @@ pub struct Site {
 /// Whether the process and its pollers live, and else what is wrong.
 pub type Health = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// The site with what its handlers share.
-struct Served {
-    site: Site,
-    permits: Semaphore,
-}
-
 /// Serves what `front` shows on `listener` until `stop` is done, and then until its last requests are answered.
 ///
 /// # Errors
@@ -90,7 +87,11 @@ pub async fn serve(
     let mut http1 = server.http_builder().http1();
     http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MOST_HEAD_BYTES);
     let watch = Arc::clone(&front).watch();
-    let serve = server.serve(front.router().into_make_service());
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let front = Arc::clone(&front);
+        async move { Ok::<_, Infallible>(front.answer(request.map(Body::new)).await) }
+    });
+    let serve = server.serve(Shared::new(answer));
     tokio::pin!(serve);
     tokio::select! {
         ended = &mut serve => return ended,
@@ -102,30 +103,24 @@ pub async fn serve(
 
 /// The routes of the site.
 fn router(site: Site) -> Router {
-    let served = Arc::new(Served { permits: Semaphore::new(site.max_requests), site });
-    let limited = Router::new()
+    let site = Arc::new(site);
+    Router::new()
         .route("/", get(status::page))
         .route("/api/v1/status", get(status::json))
-        .route(&served.site.telemetry_path, get(pages::metrics))
+        .route(&site.telemetry_path, get(metrics))
         .route("/-/reload", post(lifecycle::reload))
+        .route("/-/healthy", get(healthy))
+        .route("/-/ready", get(ready))
         .fallback(pages::not_found)
-        .layer(middleware::from_fn_with_state(Arc::clone(&served), limit));
-    // A kubelet must be answered however many others ask.
-    let health = Router::new().route("/-/healthy", get(healthy)).route("/-/ready", get(ready));
-    limited.merge(health).with_state(served)
+        .with_state(site)
 }
 
-/// Answers 503 instead of keeping a client waiting: Prometheus counts that as a failed scrape and says so.
-async fn limit(State(served): State<Arc<Served>>, request: Request, next: Next) -> Response {
-    match served.permits.try_acquire() {
-        Ok(_permit) => next.run(request).await,
-        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "too many requests at once (web.max_requests)\n")
-            .into_response(),
-    }
+async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
+    pages::metrics(&site.exposition, &headers).await
 }
 
-async fn healthy(State(served): State<Arc<Served>>) -> Response {
-    match (served.site.health)() {
+async fn healthy(State(site): State<Arc<Site>>) -> Response {
+    match (site.health)() {
         Ok(()) => "healthy\n".into_response(),
         Err(complaint) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{complaint}\n")).into_response(),
     }

@@ -7,13 +7,13 @@ use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use super::Served;
-use crate::exposition;
+use super::Site;
+use crate::exposition::{self, Exposition, Page};
 
 /// What Prometheus scrapes.
-pub(super) async fn metrics(State(served): State<Arc<Served>>, headers: HeaderMap) -> Response {
-    let takes_gzip = accepts_gzip(&headers);
-    let Some(page) = page(&served, takes_gzip).await else {
+pub(super) async fn metrics(exposition: &Arc<Exposition>, headers: &HeaderMap) -> Response {
+    let takes_gzip = accepts_gzip(headers);
+    let Some(page) = page(exposition, takes_gzip).await else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered; see the log\n")
             .into_response();
     };
@@ -25,12 +25,12 @@ pub(super) async fn metrics(State(served): State<Arc<Served>>, headers: HeaderMa
 }
 
 /// The page; rendering takes milliseconds, which other requests need not wait for, and so does compressing.
-async fn page(served: &Arc<Served>, compressed: bool) -> Option<Arc<exposition::Page>> {
-    let is_ready = |page: &Arc<exposition::Page>| !compressed || page.is_compressed();
-    if let Some(page) = served.site.exposition.fresh_page().filter(is_ready) {
+async fn page(exposition: &Arc<Exposition>, compressed: bool) -> Option<Arc<Page>> {
+    let is_ready = |page: &Arc<Page>| !compressed || page.is_compressed();
+    if let Some(page) = exposition.fresh_page().filter(is_ready) {
         return Some(page);
     }
-    let exposition = Arc::clone(&served.site.exposition);
+    let exposition = Arc::clone(exposition);
     let render = move || {
         let page = exposition.page();
         if compressed {
@@ -41,8 +41,8 @@ async fn page(served: &Arc<Served>, compressed: bool) -> Option<Arc<exposition::
     tokio::task::spawn_blocking(render).await.ok()
 }
 
-pub(super) async fn not_found(State(served): State<Arc<Served>>) -> Response {
-    let message = format!("not found; the metrics are at {}\n", served.site.telemetry_path);
+pub(super) async fn not_found(State(site): State<Arc<Site>>) -> Response {
+    let message = format!("not found; the metrics are at {}\n", site.telemetry_path);
     (StatusCode::NOT_FOUND, message).into_response()
 }
 
@@ -55,10 +55,11 @@ fn accepts_gzip(headers: &HeaderMap) -> bool {
             let name = parts.next().unwrap_or_default();
             let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Ok(1.0), str::parse::<f64>);
             let is_taken = weight.is_ok_and(|weight| weight > 0.0);
-            match name.to_ascii_lowercase().as_str() {
-                "gzip" | "x-gzip" => return is_taken,
-                "*" => by_wildcard = is_taken,
-                _ => {}
+            if ["gzip", "x-gzip"].iter().any(|gzip| name.eq_ignore_ascii_case(gzip)) {
+                return is_taken;
+            }
+            if name == "*" {
+                by_wildcard = is_taken;
             }
         }
     }

@@ -17,6 +17,7 @@ PARTS = TARGET / "examples" / "bench-parts"
 FOLDER = Path(tempfile.mkdtemp(prefix="clumio-bench-"))
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 
+CORES = sorted(os.sched_getaffinity(0))
 # Ten million rows on a slow machine.
 PATIENCE = 1800
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -45,6 +46,11 @@ class Process:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait()
+
+    def keep_to(self, core):
+        """Runs all threads that it has, and those they will start, on one core."""
+        for thread in os.listdir(f"/proc/{self.pid}/task"):
+            os.sched_setaffinity(int(thread), {core})
 
     def said(self, pattern):
         """What the pattern's group matched in the log, once it does."""

@@ -9,10 +9,12 @@ import urllib.request
 from contextlib import contextmanager
 
 from figures import least, most, ratio
-from processes import FOLDER, OPENER, PARTS, Exporter, Process, Server, account
+from processes import CORES, FOLDER, OPENER, PARTS, Exporter, Process, Server, account
 
 # So many kinds, each with its six statuses and more, make 2,000 series.
 KINDS = 155
+# Where a thread runs decides more than what is compared, so the servers have one core and the clients another.
+CLIENT = ("taskset", "--cpu-list", str(CORES[0]))
 GZIP = ("Accept-Encoding: gzip",)
 
 
@@ -22,6 +24,7 @@ def exporter(keys=""):
     with Server(PARTS, "world", KINDS) as api:
         with Exporter(f"poll.requests_per_second = 0\n{keys}" + account(f"http://{api.address}")) as it:
             it.wait("clumio_up", 1)
+            it.keep_to(CORES[-1])
             yield it
 
 
@@ -36,6 +39,7 @@ def scrape(scale):
         plain.write_bytes(ours.page())
         gzip.write_bytes(ours.page(gzip=True))
         with Server(PARTS, "fixed", plain, gzip) as fixed:
+            fixed.keep_to(CORES[-1])
             figures = beside_fixed(ours, fixed, pairs, seconds)
         with pushgateway(plain.read_bytes()) as theirs:
             times = ratio(pairs, lambda: throughput(ours.url, seconds), lambda: throughput(theirs, seconds))
@@ -68,7 +72,7 @@ def throughput(url, seconds, headers=()):
     """Answers a second on four connections."""
     flags = [flag for header in headers for flag in ("--header", header)]
     done = subprocess.run(
-        ["wrk", "--threads", "1", "--connections", "4", "--duration", f"{seconds}s", *flags, url],
+        [*CLIENT, "wrk", "--threads", "1", "--connections", "4", "--duration", f"{seconds}s", *flags, url],
         check=True,
         capture_output=True,
         text=True,
@@ -81,7 +85,7 @@ def throughput(url, seconds, headers=()):
 def latency(url, form, seconds):
     """The 99th percentile in seconds, of at least 500 answers at 50 a second."""
     flags = ["-disable-compression"] if form == "plain" else []
-    command = ["hey", "-o", "csv", "-c", "1", "-q", "50", "-z", f"{max(10, 2 * seconds)}s", *flags, url]
+    command = [*CLIENT, "hey", "-o", "csv", "-c", "1", "-q", "50", "-z", f"{max(10, 2 * seconds)}s", *flags, url]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     # The first one of a connection is about that.
     took = [float(line["response-time"]) for line in csv.DictReader(io.StringIO(done.stdout))][1:]
@@ -93,7 +97,8 @@ def pushgateway(page):
     """Debian's Pushgateway with the families of the exporter; it has process_* of its own."""
     families = b"".join(line + b"\n" for line in page.splitlines() if b"clumio" in line)
     address = "127.0.0.1:19391"
-    with Process("prometheus-pushgateway", f"--web.listen-address={address}"):
+    with Process("prometheus-pushgateway", f"--web.listen-address={address}") as it:
+        it.keep_to(CORES[-1])
         push = urllib.request.Request(f"http://{address}/metrics/job/bench", data=families, method="PUT")
         for attempt in range(100):
             try:

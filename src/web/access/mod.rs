@@ -25,7 +25,7 @@ use rate::Bucket;
 use crate::settings::{Clients, Header, WebConfig};
 
 /// The paths that everybody may ask for: a kubelet cannot log in.
-const OPEN_PATHS: [&str; 2] = ["/-/healthy", "/-/ready"];
+pub(super) const OPEN_PATHS: [&str; 2] = ["/-/healthy", "/-/ready"];
 
 /// The longest web config or PEM file that is read.
 const MOST_BYTES: u64 = 1 << 20;

@@ -22,7 +22,7 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 
-use super::Served;
+use super::Site;
 use crate::status::{Report, Scope};
 use crate::time::Timestamp;
 
@@ -36,11 +36,9 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Who asks.
+/// Goes with a request of someone who has.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Visitor {
-    pub(super) has_logged_in: bool,
-}
+pub(super) struct LoggedIn;
 
 /// What is asked for.
 #[derive(Debug, Deserialize)]
@@ -50,12 +48,12 @@ pub(super) struct Asked {
 
 /// The page for people.
 pub(super) async fn page(
-    State(served): State<Arc<Served>>,
-    Extension(visitor): Extension<Visitor>,
+    State(site): State<Arc<Site>>,
+    login: Option<Extension<LoggedIn>>,
     Query(asked): Query<Asked>,
 ) -> Response {
-    let telemetry_path = served.site.telemetry_path.clone();
-    answer(served, visitor, asked, move |report| {
+    let telemetry_path = site.telemetry_path.clone();
+    answer(site, login.is_some(), asked, move |report| {
         page::render(report, &telemetry_path).map(|page| Html(page).into_response())
     })
     .await
@@ -63,11 +61,11 @@ pub(super) async fn page(
 
 /// The same for programs.
 pub(super) async fn json(
-    State(served): State<Arc<Served>>,
-    Extension(visitor): Extension<Visitor>,
+    State(site): State<Arc<Site>>,
+    login: Option<Extension<LoggedIn>>,
     Query(asked): Query<Asked>,
 ) -> Response {
-    answer(served, visitor, asked, |report| {
+    answer(site, login.is_some(), asked, |report| {
         serde_json::to_vec(report).ok().map(|text| ([JSON], text).into_response())
     })
     .await
@@ -77,14 +75,14 @@ const JSON: (HeaderName, &str) = (axum::http::header::CONTENT_TYPE, "application
 
 /// Makes a report and renders it, which takes milliseconds that other requests need not wait for.
 async fn answer(
-    served: Arc<Served>,
-    visitor: Visitor,
+    site: Arc<Site>,
+    has_logged_in: bool,
     Asked { account }: Asked,
     render: impl FnOnce(&Report) -> Option<Response> + Send + 'static,
 ) -> Response {
-    let scope = Scope { account, entities: visitor.has_logged_in || served.site.show_entities };
+    let scope = Scope { account, entities: has_logged_in || site.show_entities };
     let rendered = tokio::task::spawn_blocking(move || {
-        let report = Report::new(&served.site.exposition, &scope, Timestamp::now());
+        let report = Report::new(&site.exposition, &scope, Timestamp::now());
         if scope.account.is_some() && report.accounts.is_empty() {
             return Some(
                 (StatusCode::NOT_FOUND, "there is no such account; / has all of them\n").into_response(),
