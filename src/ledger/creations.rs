@@ -2,7 +2,7 @@
 //!
 //! Ids are forgotten after the overlap, so tasks are counted as they leave it. They are counted between *edges*:
 //! instants from which every known creation is two seconds away, so that each task is on the same side of an edge however
-//! the API rounds. Memory is one number for each hour that is audited, however many tasks there are.
+//! the API rounds. Memory is some hundred numbers, however long is audited and however many tasks there are.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,8 +15,14 @@ use crate::time::{Timestamp, earlier, elapsed, later};
 /// How far an edge is from any known creation: more than rounding to whole seconds, on both sides, moves it.
 const CLEAR: Duration = Duration::from_secs(2);
 
-/// The least distance between two edges.
+/// The least distance between two edges, where that is not more than [`EDGES`] of them.
 const APART: Duration = Duration::from_hours(1);
+
+/// How many edges the time that is audited has at most.
+const EDGES: u32 = 168;
+
+/// How far back edges are kept. The API counts creations of the last six months, and the shortest six have 181 days.
+const LISTED: Duration = Duration::from_hours(180 * 24 + 12);
 
 /// A closed range of creation and the number of known tasks in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,13 +74,14 @@ impl Creations {
         segments.clone().is_sorted_by(|a, b| a.from < b.from) && segments.all(|segment| segment.tasks <= MOST)
     }
 
-    /// Counts all tasks created not yet counted until `to`, by their creations.
-    pub(super) fn count(&mut self, mut creations: Vec<Timestamp>, to: Timestamp) {
+    /// Counts all tasks created not yet counted until `to`, by their creations, to be audited for as long as `lookback`.
+    pub(super) fn count(&mut self, mut creations: Vec<Timestamp>, to: Timestamp, lookback: Duration) {
+        let apart = APART.max(lookback / EDGES);
         let uncounted = self.counted_to..to;
         creations.retain(|creation| uncounted.contains(creation));
         creations.sort_unstable();
         for creation in creations {
-            self.mark_edge(whole_second(earlier(creation, CLEAR)), APART);
+            self.mark_edge(whole_second(earlier(creation, CLEAR)), apart);
             if let Some(last) = self.segments.back_mut() {
                 last.tasks = add(last.tasks, 1);
             }
@@ -137,9 +144,14 @@ impl Creations {
         self.newest = self.newest.max(at);
     }
 
-    /// Stops to count what was created before `oldest`.
-    pub(super) fn forget_before(&mut self, oldest: Timestamp) {
-        while self.segments.get(1).is_some_and(|second| second.from <= oldest) {
+    /// Stops to count what was created longer than `lookback` before `at`, or is not listed any more.
+    pub(super) fn forget(&mut self, at: Timestamp, lookback: Duration) {
+        let (oldest, listed) = (earlier(at, lookback), earlier(at, LISTED));
+        let is_needless = |segments: &VecDeque<Segment>| {
+            segments.get(1).is_some_and(|second| second.from <= oldest)
+                || segments.front().is_some_and(|first| first.from < listed)
+        };
+        while is_needless(&self.segments) {
             self.segments.pop_front();
         }
     }
@@ -189,6 +201,9 @@ mod tests {
     use super::*;
 
     const HOUR: i64 = 3_600;
+    const DAY: i64 = 24 * HOUR;
+    const WEEK: Duration = Duration::from_hours(7 * 24);
+    const HALF_A_YEAR: Duration = Duration::from_hours(180 * 24);
 
     fn second(at: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + at).expect("the second must be in range")
@@ -206,25 +221,25 @@ mod tests {
     #[test]
     fn a_range_begins_and_ends_two_seconds_from_every_creation() {
         let mut creations = Creations::new(second(0));
-        creations.count(seconds([1, 100, 101]), second(200));
+        creations.count(seconds([1, 100, 101]), second(200), WEEK);
         assert_eq!(counted(&creations), Some((98, 198, 2)), "nothing is known of what was created before 0");
-        creations.count(seconds([200, 200]), second(201));
+        creations.count(seconds([200, 200]), second(201), WEEK);
         assert_eq!(counted(&creations), None, "the newest is too close");
-        creations.count(seconds([]), second(300));
+        creations.count(seconds([]), second(300), WEEK);
         assert_eq!(counted(&creations), Some((98, 298, 4)));
     }
 
     #[test]
     fn on_a_busy_account_a_range_ends_where_there_was_room() {
         let mut creations = Creations::new(second(0));
-        creations.count(seconds((10..HOUR).chain(HOUR + 10..2 * HOUR)), second(2 * HOUR));
+        creations.count(seconds((10..HOUR).chain(HOUR + 10..2 * HOUR)), second(2 * HOUR), WEEK);
         assert_eq!(counted(&creations), Some((8, HOUR + 8, 3_590)));
     }
 
     #[test]
     fn a_task_met_late_is_counted_and_takes_away_an_edge_that_it_is_close_to() {
         let mut creations = Creations::new(second(0));
-        creations.count(seconds([10, 2 * HOUR, 4 * HOUR]), second(5 * HOUR));
+        creations.count(seconds([10, 2 * HOUR, 4 * HOUR]), second(5 * HOUR), WEEK);
         assert_eq!(counted(&creations), Some((8, 5 * HOUR - 2, 3)));
         creations.add(second(HOUR));
         creations.add(second(2 * HOUR - 3));
@@ -238,21 +253,21 @@ mod tests {
     #[test]
     fn rows_that_cannot_be_counted_are_in_no_range() {
         let mut creations = Creations::new(second(0));
-        creations.count(seconds([10]), second(100));
+        creations.count(seconds([10]), second(100), WEEK);
         creations.begin_after(second(500));
-        creations.count(seconds([101, 400]), second(501));
+        creations.count(seconds([101, 400]), second(501), WEEK);
         assert_eq!(counted(&creations), None);
-        creations.count(seconds([600]), second(700));
+        creations.count(seconds([600]), second(700), WEEK);
         assert_eq!(counted(&creations), Some((598, 698, 1)));
     }
 
     #[test]
     fn what_both_can_count_is_compared() {
         let mut known = Creations::new(second(0));
-        known.count(seconds([10, 2 * HOUR, 4 * HOUR]), second(5 * HOUR));
+        known.count(seconds([10, 2 * HOUR, 4 * HOUR]), second(5 * HOUR), WEEK);
         let mut found = Creations::new(second(HOUR));
         found.compare_with(&mut known);
-        found.count(seconds([2 * HOUR, 3 * HOUR, 4 * HOUR]), second(5 * HOUR));
+        found.count(seconds([2 * HOUR, 3 * HOUR, 4 * HOUR]), second(5 * HOUR), WEEK);
         assert_eq!(found.found_more_than(&known), 1, "one that is too old for the other one hides nothing");
         known.add(second(3 * HOUR));
         assert_eq!(found.found_more_than(&known), 0);
@@ -261,9 +276,32 @@ mod tests {
     #[test]
     fn what_is_too_old_is_no_longer_counted() {
         let mut creations = Creations::new(second(0));
-        creations.count(seconds([10, 2 * HOUR, 4 * HOUR]), second(5 * HOUR));
-        creations.forget_before(second(3 * HOUR));
+        creations.count(seconds([10, 2 * HOUR, 4 * HOUR]), second(5 * HOUR), WEEK);
+        creations.forget(second(5 * HOUR), Duration::from_hours(2));
         assert_eq!(counted(&creations), Some((2 * HOUR - 2, 5 * HOUR - 2, 2)));
+    }
+
+    #[test]
+    fn however_long_is_audited_there_are_few_counts() {
+        let mut creations = Creations::new(second(0));
+        for hour in (0..180 * DAY).step_by(HOUR as usize) {
+            creations.count(seconds([hour + 10]), second(hour + HOUR), HALF_A_YEAR);
+        }
+        creations.forget(second(180 * DAY), HALF_A_YEAR);
+        assert!(creations.segments.len() <= 169, "{}", creations.segments.len());
+        assert_eq!(counted(&creations), Some((8, 180 * DAY - 2, 180 * 24)));
+    }
+
+    #[test]
+    fn what_the_api_does_not_list_any_more_is_not_counted_on_a_quiet_account_either() {
+        let mut creations = Creations::new(second(0));
+        creations.count(seconds([10, 100 * DAY]), second(180 * DAY), HALF_A_YEAR);
+        creations.forget(second(180 * DAY), HALF_A_YEAR);
+        assert_eq!(counted(&creations), Some((8, 180 * DAY - 2, 2)));
+        creations.forget(second(181 * DAY), HALF_A_YEAR);
+        assert_eq!(counted(&creations), Some((100 * DAY - 2, 180 * DAY - 2, 1)));
+        creations.forget(second(300 * DAY), HALF_A_YEAR);
+        assert_eq!(counted(&creations), None);
     }
 
     #[test]

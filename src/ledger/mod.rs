@@ -222,7 +222,7 @@ impl Ledger {
         let read: HashSet<&TaskId> = tasks.iter().map(|task| &task.id).collect();
         let before = self.tasks.iter().filter(|(id, _)| !read.contains(id)).map(|(_, known)| known.created);
         let creations = tasks.iter().filter_map(|task| task.created).chain(before).collect();
-        self.creations.count(creations, settled);
+        self.creations.count(creations, settled, self.lookback);
         self.take_read(tasks, time);
     }
 
@@ -339,8 +339,8 @@ impl Ledger {
     fn count_creations(&mut self, at: Timestamp) {
         let listed = self.tasks.values().filter(|known| !matches!(known.state, State::Vanished { .. }));
         let creations = listed.map(|known| known.created).collect();
-        self.creations.count(creations, self.listed_from());
-        self.creations.forget_before(earlier(at, self.lookback));
+        self.creations.count(creations, self.listed_from(), self.lookback);
+        self.creations.forget(at, self.lookback);
     }
 
     fn forget(&mut self, at: Timestamp) {
