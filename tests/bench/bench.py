@@ -17,6 +17,7 @@ BEGIN, END = "<!-- table: begin -->\n", "<!-- table: end -->\n"
 
 FIGURES = {
     "scrape": scrape.scrape,
+    "render": scrape.render,
     "row": rows.row,
     "first_pass": rows.first_pass,
     "history": history.history,
@@ -26,7 +27,7 @@ FIGURES = {
     "start": program.start,
 }
 # What is the same on every run.
-CHECKED = ("row", "size")
+CHECKED = ("render", "row", "size")
 
 
 def main():

@@ -1,16 +1,15 @@
 """That neither memory nor a scrape depends on how many rows were read: one world, read for hours and for half a year."""
 
 import socket
-import subprocess
 import time
 from contextlib import closing
 
 from figures import Figure, most
-from processes import FOLDER, Exporter, account, collected, simulator
+from processes import FOLDER, Exporter, account, simulator
+from scrape import rendering
 
 FEW = 10_000
 DAYS = 180
-SCRAPES = 8
 
 
 def history(scale):
@@ -67,22 +66,8 @@ def scraped(url, name, interval):
 
     The API takes connections and never answers: with a short interval a poll is under way all the time.
     """
-    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", "--instr-atstart=no"]
-    with Exporter(config(url, name, f"{DAYS}d", interval), under=valgrind) as exporter:
-        # The first page has all that is rendered once for a poll; by then the first poll has begun, if one does.
-        exporter.page(gzip=True)
-        time.sleep(6)
-        switch(exporter, "on")
-        length = 0
-        for _ in range(SCRAPES):
-            length += len(exporter.page())
-            time.sleep(1.1)
-        switch(exporter, "off")
-    return collected(exporter.log.read_text()) / length
-
-
-def switch(exporter, state):
-    subprocess.run(["callgrind_control", f"--instr={state}", str(exporter.pid)], check=True, capture_output=True)
+    # By then the first poll has begun, if one does.
+    return rendering(config(url, name, f"{DAYS}d", interval), lambda _: time.sleep(6))
 
 
 def memory(few, many, few_again, many_again):

@@ -21,6 +21,9 @@ CORES = sorted(os.sched_getaffinity(0))
 # Ten million rows on a slow machine.
 PATIENCE = 1800
 TICKS = os.sysconf("SC_CLK_TCK")
+VALGRIND = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
+# Nothing is counted before it is asked for.
+CALLGRIND = (*VALGRIND, "--instr-atstart=no")
 # Never through a proxy: everything is on this machine.
 OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -119,9 +122,8 @@ def account(api, name="bench", keys=""):
 
 def instructions(*command):
     """How many instructions a command takes."""
-    valgrind = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null"]
     done = subprocess.run(
-        [*valgrind, *(str(word) for word in command)],
+        [*VALGRIND, *(str(word) for word in command)],
         check=True,
         capture_output=True,
         text=True,

@@ -8,11 +8,13 @@ import time
 import urllib.request
 from contextlib import contextmanager
 
-from figures import least, most, ratio
-from processes import CORES, FOLDER, OPENER, PARTS, Exporter, Process, Server, account
+from figures import Figure, least, most, ratio
+from processes import CALLGRIND, CORES, FOLDER, OPENER, PARTS, Exporter, Process, Server, account, collected
 
 # So many kinds, each with its six statuses and more, make 2,000 series.
 KINDS = 155
+# How many pages are rendered to count instructions.
+RENDERED = 8
 # Where a thread runs decides more than what is compared, so the servers have one core and the clients another.
 CLIENT = ("taskset", "--cpu-list", str(CORES[0]))
 GZIP = ("Accept-Encoding: gzip",)
@@ -47,6 +49,36 @@ def scrape(scale):
     count = series(plain.read_bytes())
     figures.append(least(f"A scrape of {count} series: at least ten times the throughput of Pushgateway", times, 10, text))
     return figures
+
+
+def render(_scale):
+    """Instructions for a page of which a second has changed a part, under callgrind and so the same on every run."""
+    with Server(PARTS, "world", KINDS) as api:
+        keys = "poll.requests_per_second = 0\n" + account(f"http://{api.address}")
+        each = rendering(keys, lambda it: it.wait("clumio_up", 1))
+    goal = "Instructions for each byte of a page of 2,000 series that is rendered anew"
+    return [Figure(goal, f"{each:.1f}", None, name="render_instructions_a_byte", value=each)]
+
+
+def rendering(keys, wait):
+    """Instructions for each byte of a page, of an exporter with these lines of configuration, once `wait` returns; every
+    page is rendered anew."""
+    with Exporter(keys, under=CALLGRIND) as it:
+        wait(it)
+        # The first one has all that is rendered once for a poll.
+        it.page(gzip=True)
+        counting(it, "on")
+        length = 0
+        for _ in range(RENDERED):
+            length += len(it.page())
+            time.sleep(1.1)
+        counting(it, "off")
+    return collected(it.log.read_text()) / length
+
+
+def counting(exporter, state):
+    command = ["callgrind_control", f"--instr={state}", str(exporter.pid)]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def beside_fixed(ours, fixed, pairs, seconds):
