@@ -73,6 +73,9 @@ pub use snapshot::{KindSample, Snapshot, StatusSample};
 use crate::tasks::{Task, TaskId};
 use crate::time::{Timestamp, earlier, elapsed};
 
+/// The least number of tasks of a first pass that are applied before what needs no more remembering is forgotten.
+const PART: usize = 256;
+
 /// The settings that the numbers depend on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
@@ -235,12 +238,15 @@ impl Ledger {
         let at = time.last_answer;
         let time = PollTime { first_answer: at, ..time };
         sort_by_creation(&mut tasks);
-        for task in &tasks {
-            self.apply(task, time, Phase::Baseline);
+        // Each part is a slice as well. So what is remembered stays about as large as it has to be.
+        for part in tasks.chunks(PART.max(self.tasks.len())) {
+            for task in part {
+                self.apply(task, time, Phase::Baseline);
+            }
+            // What was created after the baseline is for whole polls to list: they must begin no later.
+            self.move_watermark(part, self.baseline);
+            self.forget(at);
         }
-        // What was created after the baseline is for whole polls to list: they must begin no later.
-        self.move_watermark(&tasks, self.baseline);
-        self.forget(at);
     }
 
     /// Applies a whole poll: its rows, each task once, with every followed task that the API returned.
@@ -352,6 +358,8 @@ impl Ledger {
         let is_watched = |id: &TaskId| self.watched.as_ref().is_some_and(|watched| watched.contains(id));
         self.tasks
             .retain(|id, known| is_watched(id) || !known.can_be_forgotten(&self.rules, listed_from, at));
+        // Every poll copies it with all of its room.
+        self.tasks.shrink_to(2 * self.tasks.len());
         self.remembered_from = listed_from;
     }
 
