@@ -12,7 +12,7 @@ use crate::time::Clock;
 
 /// How many rows a poll holds at once: twenty pages of the default size. It is what a first pass needs beyond what
 /// stays, and what the allocator keeps of it afterwards.
-const MOST_ROWS: u64 = 2_000;
+const MOST_ROWS: u64 = 1_000;
 
 /// Everything that the polls of one account depend on: a reload disturbs the account if and only if it changes.
 #[derive(Debug, Clone, PartialEq)]

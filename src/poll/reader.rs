@@ -4,7 +4,7 @@
 //! is therefore a set of rows that were each in the listing at some instant, no more; what makes a listing whole
 //! is in [`super::listing`].
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 
@@ -42,7 +42,7 @@ pub(super) struct Reader<'a, L> {
 /// The rows read in a poll: of each task the latest, but once it ended it stays ended.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sightings {
-    tasks: HashMap<TaskId, Task>,
+    tasks: BTreeMap<TaskId, Task>,
 }
 
 /// Notices pages that repeat.

@@ -62,7 +62,7 @@ def followed(url, name, lookback):
 
 
 def scraped(url, name, interval):
-    """Instructions for each byte of a page that is rendered anew, over the state that the first pass left.
+    """Instructions for a scrape that renders, over the state that the first pass left.
 
     The API takes connections and never answers: with a short interval a poll is under way all the time.
     """
@@ -99,7 +99,7 @@ def memory(few, many, few_again, many_again):
 
 def scrapes(few, many, polling):
     rows, poll = abs(many / few - 1), abs(polling / many - 1)
-    goal = "Instructions for a scrape that renders the same within 5 %, for each byte of the page: "
+    goal = "Instructions for a scrape that renders the same within 5 %: "
     return [
         most(goal + "after ten thousand rows and after ten million", rows, 0.05, f"{many / few - 1:+.1%}"),
         most(goal + "at rest and while a poll runs", poll, 0.05, f"{polling / many - 1:+.1%}"),

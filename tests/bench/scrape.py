@@ -52,28 +52,26 @@ def scrape(scale):
 
 
 def render(_scale):
-    """Instructions for a page of which a second has changed a part, under callgrind and so the same on every run."""
+    """Instructions for a scrape that renders, under callgrind and so about the same on every run."""
     with Server(PARTS, "world", KINDS) as api:
         keys = "poll.requests_per_second = 0\n" + account(f"http://{api.address}")
         each = rendering(keys, lambda it: it.wait("clumio_up", 1))
-    goal = "Instructions for each byte of a page of 2,000 series that is rendered anew"
-    return [Figure(goal, f"{each:.1f}", None, name="render_instructions_a_byte", value=each)]
+    goal = "Instructions for a scrape of 2,000 series that renders"
+    return [Figure(goal, f"{each:,.0f}", None, name="render_instructions", value=each)]
 
 
 def rendering(keys, wait):
-    """Instructions for each byte of a page, of an exporter with these lines of configuration, once `wait` returns; every
-    page is rendered anew."""
+    """Instructions for a scrape that renders, of an exporter with these lines of configuration once `wait` returns."""
     with Exporter(keys, under=CALLGRIND) as it:
         wait(it)
         # The first one has all that is rendered once for a poll.
         it.page(gzip=True)
         counting(it, "on")
-        length = 0
         for _ in range(RENDERED):
-            length += len(it.page())
+            it.page()
             time.sleep(1.1)
         counting(it, "off")
-    return collected(it.log.read_text()) / length
+    return collected(it.log.read_text()) / RENDERED
 
 
 def counting(exporter, state):
