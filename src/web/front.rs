@@ -97,13 +97,11 @@ impl Shown {
         if OPEN_PATHS.contains(&request.uri().path()) {
             return self.route(request).await;
         }
-        match self.places.try_acquire() {
-            Ok(_place) => self.route(request).await,
-            Err(_) => {
-                let message = "too many requests at once (web.max_requests)\n";
-                (StatusCode::SERVICE_UNAVAILABLE, message).into_response()
-            }
-        }
+        let Ok(_place) = self.places.try_acquire() else {
+            let message = "too many requests at once (web.max_requests)\n";
+            return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
+        };
+        self.route(request).await
     }
 
     async fn route(&self, request: Request) -> Response {

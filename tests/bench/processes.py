@@ -50,10 +50,10 @@ class Process:
         self.process.terminate()
         self.process.wait()
 
-    def keep_to(self, core):
-        """Runs all threads that it has, and those they will start, on one core."""
+    def keep_to(self, cores):
+        """Runs all threads that it has, and those that they will start, on these cores."""
         for thread in os.listdir(f"/proc/{self.pid}/task"):
-            os.sched_setaffinity(int(thread), {core})
+            os.sched_setaffinity(int(thread), cores)
 
     def said(self, pattern):
         """What the pattern's group matched in the log, once it does."""

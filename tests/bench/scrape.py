@@ -15,8 +15,6 @@ from processes import CALLGRIND, CORES, FOLDER, OPENER, PARTS, Exporter, Process
 KINDS = 155
 # How many pages are rendered to count instructions.
 RENDERED = 8
-# Where a thread runs decides more than what is compared, so the servers have one core and the clients another.
-CLIENT = ("taskset", "--cpu-list", str(CORES[0]))
 GZIP = ("Accept-Encoding: gzip",)
 
 
@@ -26,7 +24,6 @@ def exporter(keys=""):
     with Server(PARTS, "world", KINDS) as api:
         with Exporter(f"poll.requests_per_second = 0\n{keys}" + account(f"http://{api.address}")) as it:
             it.wait("clumio_up", 1)
-            it.keep_to(CORES[-1])
             yield it
 
 
@@ -41,10 +38,9 @@ def scrape(scale):
         plain.write_bytes(ours.page())
         gzip.write_bytes(ours.page(gzip=True))
         with Server(PARTS, "fixed", plain, gzip) as fixed:
-            fixed.keep_to(CORES[-1])
             figures = beside_fixed(ours, fixed, pairs, seconds)
         with pushgateway(plain.read_bytes()) as theirs:
-            times = ratio(pairs, lambda: throughput(ours.url, seconds), lambda: throughput(theirs, seconds))
+            times = ratio(pairs, lambda: throughput(ours, seconds), lambda: throughput(theirs, seconds))
     text = f"{times:.0f} times"
     count = series(plain.read_bytes())
     figures.append(least(f"A scrape of {count} series: at least ten times the throughput of Pushgateway", times, 10, text))
@@ -85,24 +81,27 @@ def beside_fixed(ours, fixed, pairs, seconds):
     for form, headers in (("plain", ()), ("gzip", GZIP)):
         share = ratio(
             pairs,
-            lambda headers=headers: throughput(ours.url, seconds, headers),
-            lambda headers=headers: throughput(fixed.url, seconds, headers),
+            lambda headers=headers: throughput(ours, seconds, headers),
+            lambda headers=headers: throughput(fixed, seconds, headers),
         )
         goal = f"A scrape of {count} series, {form}: at least 90 % of the throughput of fixed bytes"
         figures.append(least(goal, share, 0.9, f"{share:.0%}"))
         times = ratio(
-            pairs, lambda form=form: latency(ours.url, form, seconds), lambda form=form: latency(fixed.url, form, seconds)
+            pairs, lambda form=form: latency(ours, form, seconds), lambda form=form: latency(fixed, form, seconds)
         )
         goal = f"A scrape of {count} series, {form}: at most 1.5 times its 99th percentile latency at 50 a second"
         figures.append(most(goal, times, 1.5, f"{times:.2f} times"))
     return figures
 
 
-def throughput(url, seconds, headers=()):
-    """Answers a second on four connections."""
+def throughput(server, seconds, headers=()):
+    """Answers a second on four connections. Where a thread runs would decide more than what is compared, so the server has
+    one core and the client another."""
+    server.keep_to(CORES[-1:])
     flags = [flag for header in headers for flag in ("--header", header)]
     done = subprocess.run(
-        [*CLIENT, "wrk", "--threads", "1", "--connections", "4", "--duration", f"{seconds}s", *flags, url],
+        ["taskset", "--cpu-list", str(CORES[0])]
+        + ["wrk", "--threads", "1", "--connections", "4", "--duration", f"{seconds}s", *flags, server.url],
         check=True,
         capture_output=True,
         text=True,
@@ -112,10 +111,11 @@ def throughput(url, seconds, headers=()):
     return float(re.search(r"Requests/sec:\s+(\S+)", done.stdout)[1])
 
 
-def latency(url, form, seconds):
-    """The 99th percentile in seconds, of at least 500 answers at 50 a second."""
+def latency(server, form, seconds):
+    """The 99th percentile in seconds, of at least 500 answers at 50 a second; the cores are idle in between."""
+    server.keep_to(CORES)
     flags = ["-disable-compression"] if form == "plain" else []
-    command = [*CLIENT, "hey", "-o", "csv", "-c", "1", "-q", "50", "-z", f"{max(10, 2 * seconds)}s", *flags, url]
+    command = ["hey", "-o", "csv", "-c", "1", "-q", "50", "-z", f"{max(10, 2 * seconds)}s", *flags, server.url]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     # The first one of a connection is about that.
     took = [float(line["response-time"]) for line in csv.DictReader(io.StringIO(done.stdout))][1:]
@@ -128,7 +128,7 @@ def pushgateway(page):
     families = b"".join(line + b"\n" for line in page.splitlines() if b"clumio" in line)
     address = "127.0.0.1:19391"
     with Process("prometheus-pushgateway", f"--web.listen-address={address}") as it:
-        it.keep_to(CORES[-1])
+        it.url = f"http://{address}/metrics"
         push = urllib.request.Request(f"http://{address}/metrics/job/bench", data=families, method="PUT")
         for attempt in range(100):
             try:
@@ -138,4 +138,4 @@ def pushgateway(page):
                 if attempt == 99:
                     raise
                 time.sleep(0.1)
-        yield f"http://{address}/metrics"
+        yield it
