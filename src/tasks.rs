@@ -8,12 +8,17 @@ mod subject;
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 pub use subject::{Entity, NAME_BYTES, Name, Subject};
 
 use crate::time::Timestamp;
+
+/// For how long after its creation the API lists a task, at least: its documentation says six months, and not what it
+/// answers beyond.
+pub const LISTED_FOR: Duration = Duration::from_hours(180 * 24);
 
 /// The longest label value, in bytes. Longer words of the API are cut, on a character boundary.
 pub const LABEL_BYTES: usize = 128;

@@ -2,7 +2,8 @@
 //!
 //! Ids are forgotten after the overlap, so tasks are counted as they leave it. They are counted between *edges*:
 //! instants from which every known creation is two seconds away, so that each task is on the same side of an edge however
-//! the API rounds. Memory is some hundred numbers, however long is audited and however many tasks there are.
+//! the API rounds. Only the last ones are close to each other, so that memory is some hundred numbers, however long is
+//! audited and however many tasks there are, and what is new is audited soon.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,19 +11,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::counter::{MOST, add};
+use crate::tasks::LISTED_FOR;
 use crate::time::{Timestamp, earlier, elapsed, later};
 
 /// How far an edge is from any known creation: more than rounding to whole seconds, on both sides, moves it.
 const CLEAR: Duration = Duration::from_secs(2);
 
-/// The least distance between two edges, where that is not more than [`EDGES`] of them.
+/// The least distance between two edges.
 const APART: Duration = Duration::from_hours(1);
 
-/// How many edges the time that is audited has at most.
+/// About how many edges there are at most.
 const EDGES: u32 = 168;
-
-/// How far back edges are kept. The API counts creations of the last six months, and the shortest six have 181 days.
-const LISTED: Duration = Duration::from_hours(180 * 24 + 12);
 
 /// A closed range of creation and the number of known tasks in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,12 +75,14 @@ impl Creations {
 
     /// Counts all tasks created not yet counted until `to`, by their creations, to be audited for as long as `lookback`.
     pub(super) fn count(&mut self, mut creations: Vec<Timestamp>, to: Timestamp, lookback: Duration) {
-        let apart = APART.max(lookback / EDGES);
+        let apart = lookback / EDGES;
         let uncounted = self.counted_to..to;
         creations.retain(|creation| uncounted.contains(creation));
         creations.sort_unstable();
         for creation in creations {
-            self.mark_edge(whole_second(earlier(creation, CLEAR)), apart);
+            if self.mark_edge(whole_second(earlier(creation, CLEAR)), APART) {
+                self.thin_out(apart);
+            }
             if let Some(last) = self.segments.back_mut() {
                 last.tasks = add(last.tasks, 1);
             }
@@ -146,31 +147,51 @@ impl Creations {
 
     /// Stops to count what was created longer than `lookback` before `at`, or is not listed any more.
     pub(super) fn forget(&mut self, at: Timestamp, lookback: Duration) {
-        let (oldest, listed) = (earlier(at, lookback), earlier(at, LISTED));
-        let is_needless = |segments: &VecDeque<Segment>| {
-            segments.get(1).is_some_and(|second| second.from <= oldest)
-                || segments.front().is_some_and(|first| first.from < listed)
-        };
-        while is_needless(&self.segments) {
+        let (oldest, listed) = (earlier(at, lookback), earlier(at, LISTED_FOR));
+        let was_counting = !self.segments.is_empty();
+        while self.segments.get(1).is_some_and(|second| second.from <= oldest)
+            || self.segments.front().is_some_and(|first| first.from < listed)
+        {
             self.segments.pop_front();
+        }
+        if was_counting && self.segments.is_empty() {
+            self.mark_edge(self.clear_of_uncounted(), Duration::ZERO);
         }
     }
 
     /// The longest range of which every task is counted; none if there is no such range.
     pub(super) fn counted(&self) -> Option<Counted> {
         let mut until_now = self.clone();
-        until_now.mark_edge(whole_second(earlier(self.counted_to, CLEAR)), Duration::from_secs(1));
+        until_now.mark_edge(self.clear_of_uncounted(), Duration::from_secs(1));
         let (first, last) = (until_now.segments.front()?, until_now.segments.back()?);
         let whole = until_now.segments.iter().rev().skip(1);
         let tasks = whole.fold(0, |sum, segment| add(sum, segment.tasks));
         (first.from < last.from).then_some(Counted { from: first.from, to: last.from, tasks })
     }
 
-    /// Begins a segment at `edge`, if that is clear of the newest creation and far enough from the edge before it.
-    fn mark_edge(&mut self, edge: Timestamp, apart: Duration) {
+    /// The latest instant that is far enough from what is not counted yet.
+    fn clear_of_uncounted(&self) -> Timestamp {
+        whole_second(earlier(self.counted_to, CLEAR))
+    }
+
+    /// Begins a segment at `edge`, if that is clear of the newest creation and far enough from the edge before it. Gives
+    /// whether it did.
+    fn mark_edge(&mut self, edge: Timestamp, apart: Duration) -> bool {
         let is_apart = self.segments.back().is_none_or(|last| edge >= later(last.from, apart));
-        if is_apart && edge >= later(self.newest, CLEAR) {
+        let is_edge = is_apart && edge >= later(self.newest, CLEAR);
+        if is_edge {
             self.segments.push_back(Segment { from: edge, tasks: 0 });
+        }
+        is_edge
+    }
+
+    /// Takes away the edge before the last one, if that is closer than `apart` to the one before it.
+    fn thin_out(&mut self, apart: Duration) {
+        let Some(middle) = self.segments.len().checked_sub(2) else { return };
+        let Some(before) = middle.checked_sub(1) else { return };
+        if elapsed(self.segments[before].from, self.segments[middle].from) < apart {
+            self.segments[before].tasks = add(self.segments[before].tasks, self.segments[middle].tasks);
+            self.segments.remove(middle);
         }
     }
 
@@ -293,15 +314,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_new_is_audited_within_hours_however_long_is_audited_and_however_busy_the_account() {
+        let mut creations = Creations::new(second(0));
+        // Only once an hour there is room for an edge.
+        for hour in (0..30 * 24).map(|hour| hour * HOUR) {
+            creations.count(seconds(hour + 10..hour + HOUR), second(hour + HOUR), HALF_A_YEAR);
+        }
+        assert_eq!(counted(&creations), Some((8, 719 * HOUR + 8, 719 * 3_590)));
+    }
+
+    #[test]
     fn what_the_api_does_not_list_any_more_is_not_counted_on_a_quiet_account_either() {
         let mut creations = Creations::new(second(0));
         creations.count(seconds([10, 100 * DAY]), second(180 * DAY), HALF_A_YEAR);
         creations.forget(second(180 * DAY), HALF_A_YEAR);
         assert_eq!(counted(&creations), Some((8, 180 * DAY - 2, 2)));
-        creations.forget(second(181 * DAY), HALF_A_YEAR);
+        creations.forget(second(180 * DAY + 9), HALF_A_YEAR);
         assert_eq!(counted(&creations), Some((100 * DAY - 2, 180 * DAY - 2, 1)));
+        creations.count(seconds([]), second(300 * DAY), HALF_A_YEAR);
         creations.forget(second(300 * DAY), HALF_A_YEAR);
-        assert_eq!(counted(&creations), None);
+        assert_eq!(counted(&creations), None, "the counting begins anew");
+        creations.count(seconds([]), second(301 * DAY), HALF_A_YEAR);
+        creations.add(second(300 * DAY + 5));
+        assert_eq!(counted(&creations), Some((300 * DAY - 2, 301 * DAY - 2, 1)));
     }
 
     #[test]

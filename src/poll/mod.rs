@@ -69,11 +69,8 @@ use reader::{Reader, Sightings};
 use crate::api::{Error, TaskList};
 use crate::ledger::{Ledger, Rules, Snapshot};
 use crate::state::{self, Memory, Restored, Storage, Written};
-use crate::tasks::TaskId;
+use crate::tasks::{LISTED_FOR, TaskId};
 use crate::time::{Timestamp, earlier};
-
-/// How far back the API lists: its documentation says six months, and not what it answers beyond.
-const OLDEST: Duration = Duration::from_hours(180 * 24);
 
 /// How an account is polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,7 +215,7 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
         let Stage::FirstPass(pass) = &mut self.stage else { return Ok(()) };
         if !pass.is_done() {
             let now = reader.learn_time(&self.time).await?;
-            pass.skip_before(earlier(now, OLDEST));
+            pass.skip_before(earlier(now, LISTED_FOR));
         }
         loop {
             self.progress.set(pass.progress());
@@ -245,7 +242,8 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
         let mut rows = Sightings::default();
         let now = reader.open_with_time(&mut rows, &self.time).await?;
         let both = || [ledger].into_iter().chain(fresh);
-        let from = both().map(Ledger::listed_from).min().map_or(now, |from| from.max(earlier(now, OLDEST)));
+        let from =
+            both().map(Ledger::listed_from).min().map_or(now, |from| from.max(earlier(now, LISTED_FOR)));
         reader.created(Range { from, to: None }, &mut rows).await?;
         let has_skipped = reader.take_skipped();
         let followed: HashSet<&TaskId> = both().flat_map(Ledger::followed).collect();
@@ -284,7 +282,7 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
 
 /// After an absence that is longer than the API looks back, what happened in it is lost.
 fn note_absence(ledger: &mut Ledger, now: Timestamp) {
-    let (oldest, latest) = (earlier(now, OLDEST), ledger.latest());
+    let (oldest, latest) = (earlier(now, LISTED_FOR), ledger.latest());
     if latest < oldest {
         warn!(
             last_poll = %latest,

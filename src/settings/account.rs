@@ -203,7 +203,8 @@ fn header_text(text: &str) -> Verdict<String> {
 
 fn path(value: &ValueKind, context: &Context<'_>) -> Verdict<PathBuf> {
     let text = text(value)?;
-    if text.starts_with(TOKEN) {
+    let mut words = text.split(|c: char| c == '/' || c.is_whitespace());
+    if words.any(|word| word.starts_with(TOKEN)) {
         return Err("looks like a token (not shown); write the path of a file that holds it".to_owned());
     }
     Ok(context.file.parent().unwrap_or(Path::new("")).join(text))

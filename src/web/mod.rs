@@ -115,6 +115,7 @@ fn router(site: Site) -> Router {
         .with_state(site)
 }
 
+/// For HEAD; a GET is answered before it gets here.
 async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
     pages::metrics(&site.exposition, &headers).await
 }

@@ -1,12 +1,12 @@
-//! How long the head of a request may be; and that this bounds no page.
+//! How long the head of a request may be, and that this bounds no page; and that HEAD is answered by a head alone.
 
-use reqwest::Client;
+use reqwest::{Client, Version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::harness::{ACCOUNT, Api, DEADLINE, Exporter, FAST};
-use crate::web_config::{Server, TLS};
+use crate::web_config::{Server, TLS, users};
 
 /// What is answered to a request whose head has about so many bytes and, perhaps, no end; nothing where the connection
 /// is closed without an answer.
@@ -50,5 +50,16 @@ async fn a_head_that_is_too_long_is_refused_over_http2_as_well() {
     assert_eq!(ask(8 << 10).await, Some(200));
     assert!([None, Some(431)].contains(&ask(20 << 10).await));
     assert_eq!(ask(8 << 10).await, Some(200));
+    server.exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_request_that_is_refused_has_no_body_over_http2_either() {
+    let api = Api::resting().await;
+    let server = Server::start(&api, &format!("{TLS}{}", users(&[("ann", "right")]))).await;
+    let refused = server.client().head(server.url("/metrics")).send().await.expect("it must be answered");
+    assert_eq!((refused.version(), refused.status().as_u16()), (Version::HTTP_2, 401));
+    assert_eq!(refused.headers()["content-length"], "7", "that of GET");
+    assert_eq!(refused.bytes().await.expect("the stream must end well"), "");
     server.exporter.stop().await;
 }

@@ -115,6 +115,14 @@ fn a_token_has_one_place() {
             &format!("token_file = '{SECRET}'"),
             "token_file: looks like a token (not shown); write the path of a file that holds it",
         ),
+        (
+            &format!("token_file = 'Bearer {SECRET}'"),
+            "token_file: looks like a token (not shown); write the path of a file that holds it",
+        ),
+        (
+            &format!("token_file = './{SECRET}'"),
+            "token_file: looks like a token (not shown); write the path of a file that holds it",
+        ),
         ("token_file = ''", "token_file: is empty; write a value, or leave the key out"),
     ]);
     let text = "[[accounts]]\nname = 'prod'\nbase_url = 'https://x.example'";

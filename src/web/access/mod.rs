@@ -24,7 +24,8 @@ use rate::Bucket;
 
 use crate::settings::{Clients, Header, WebConfig};
 
-/// The paths that everybody may ask for: a kubelet cannot log in.
+/// The paths that everybody may ask for, however many others ask: a kubelet cannot log in, and restarts what does not
+/// answer.
 pub(super) const OPEN_PATHS: [&str; 2] = ["/-/healthy", "/-/ready"];
 
 /// The longest web config or PEM file that is read.

@@ -36,7 +36,7 @@ static POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Goes with a request of someone who has.
+/// Goes with a request for a page that takes a login, where one is asked for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct LoggedIn;
 
