@@ -2,9 +2,8 @@
 //!
 //! No vector of metrics lives on between scrapes: a series is on the page if and only if it is in a snapshot.
 
+use std::iter;
 use std::time::Duration;
-
-use prometheus::proto::MetricFamily;
 
 use super::account::{Account, Failure, Published};
 use super::family::Family;
@@ -15,31 +14,27 @@ use crate::time::unix_seconds;
 /// The accounts with what is current of each.
 pub(crate) type Current<'a> = [(&'a Account, &'a Published)];
 
-/// All families that come from polls.
-pub(super) fn families(accounts: &Current<'_>) -> Vec<MetricFamily> {
-    let families = tasks(accounts).into_iter().chain(polls(accounts));
-    families.filter_map(Family::filled).collect()
+/// Puts all families that come from polls on a page.
+pub(super) fn write(accounts: &Current<'_>, page: &mut String) {
+    tasks(accounts).into_iter().chain(polls(accounts)).for_each(|family| family.write(page));
 }
 
-/// How far the first passes are that run; it moves while a poll does.
-pub(super) fn progress(accounts: &Current<'_>) -> Option<MetricFamily> {
+/// Puts on a page how far the first passes are that run; it moves while a poll does.
+pub(super) fn write_progress(accounts: &Current<'_>, page: &mut String) {
     let family = Family::gauge(
         "clumio_exporter_first_pass_progress_ratio",
         "How much of its first pass an account has read, from 0 to 1; absent while none runs.",
     );
-    of_each(family, accounts, &|published| published.progress.get()).filled()
+    of_each(family, accounts, &|published| published.progress.get()).write(page);
 }
 
 /// The families about polls.
-fn polls(accounts: &Current<'_>) -> Vec<Family> {
-    let mut families = vec![poll_failures(accounts)];
-    for (name, help, value) in POLL_GAUGES {
-        families.push(of_each(Family::gauge(name, help), accounts, value));
-    }
-    for (name, help, value) in POLL_COUNTERS {
-        families.push(of_each(Family::counter(name, help), accounts, value));
-    }
-    families
+fn polls<'a>(accounts: &'a Current<'_>) -> impl Iterator<Item = Family> + 'a {
+    let gauges =
+        POLL_GAUGES.iter().map(|(name, help, value)| of_each(Family::gauge(name, help), accounts, value));
+    let counters =
+        POLL_COUNTERS.iter().map(|(name, help, value)| of_each(Family::counter(name, help), accounts, value));
+    iter::once_with(|| poll_failures(accounts)).chain(gauges).chain(counters)
 }
 
 fn poll_failures(accounts: &Current<'_>) -> Family {

@@ -150,19 +150,12 @@ impl Exposition {
 
     /// The page; it can take milliseconds to render.
     pub fn page(&self) -> Arc<Page> {
-        let polled = |into: &mut String| encode(&self.polled_families(), into);
-        let live = |into: &mut String| encode(&self.live_families(), into);
+        let polled = |page: &mut String| self.with_current(|accounts| families::write(accounts, page));
+        let live = |page: &mut String| {
+            encode(&self.registry.gather(), page);
+            self.with_current(|accounts| families::write_progress(accounts, page));
+        };
         self.cache.render(Instant::now(), &self.changes, polled, live)
-    }
-
-    fn polled_families(&self) -> Vec<MetricFamily> {
-        self.with_current(families::families)
-    }
-
-    fn live_families(&self) -> Vec<MetricFamily> {
-        let mut families = self.registry.gather();
-        families.extend(self.with_current(families::progress));
-        families
     }
 
     /// Gives what is current of each account to `read`.
