@@ -6,6 +6,7 @@
 //! those of the parts (RFC 1952).
 
 use std::io::{self, Write};
+use std::sync::{Mutex, PoisonError};
 
 use flate2::write::DeflateEncoder;
 use flate2::{Compression, Crc};
@@ -18,6 +19,8 @@ const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
 pub(super) struct Beginning {
     deflated: Vec<u8>,
     crc: Crc,
+    /// For what follows: its tables are large, and filled when they are made.
+    encoder: Mutex<DeflateEncoder<Vec<u8>>>,
 }
 
 // === impl Beginning ===
@@ -25,21 +28,24 @@ pub(super) struct Beginning {
 impl Beginning {
     /// The beginning of a member that holds `text` and more.
     pub(super) fn of(text: &[u8]) -> Self {
-        let deflate = || -> io::Result<Vec<u8>> {
-            let mut encoder = encoder(text);
+        let mut encoder = DeflateEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
+        let mut deflate = || -> io::Result<Vec<u8>> {
             encoder.write_all(text)?;
             encoder.flush()?;
-            Ok(std::mem::take(encoder.get_mut()))
+            let deflated = std::mem::take(encoder.get_mut());
+            encoder.reset(Vec::new())?;
+            Ok(deflated)
         };
-        Self { deflated: deflate().expect("writing to memory must not fail"), crc: crc(text) }
+        let deflated = deflate().expect("writing to memory must not fail");
+        Self { deflated, crc: crc(text), encoder: Mutex::new(encoder) }
     }
 
     /// The whole member, which ends with `text`.
     pub(super) fn followed_by(&self, text: &[u8]) -> Vec<u8> {
-        let deflate = || -> io::Result<Vec<u8>> {
-            let mut encoder = encoder(text);
+        let mut encoder = self.encoder.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut deflate = || -> io::Result<Vec<u8>> {
             encoder.write_all(text)?;
-            encoder.finish()
+            encoder.reset(Vec::new())
         };
         let end = deflate().expect("writing to memory must not fail");
         let mut whole = Crc::new();
@@ -48,10 +54,6 @@ impl Beginning {
         let trailer = [whole.sum().to_le_bytes(), whole.amount().to_le_bytes()].concat();
         [&HEADER, self.deflated.as_slice(), &end, &trailer].concat()
     }
-}
-
-fn encoder(text: &[u8]) -> DeflateEncoder<Vec<u8>> {
-    DeflateEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast())
 }
 
 fn crc(text: &[u8]) -> Crc {
@@ -72,7 +74,10 @@ mod tests {
     fn two_parts_are_one_member() {
         let long = "clumio_up 1\n".repeat(50_000);
         for (beginning, end) in [("", ""), ("a", ""), ("", "b"), (&*long, "end\n"), ("start\n", &*long)] {
-            let member = Beginning::of(beginning.as_bytes()).followed_by(end.as_bytes());
+            let beginning_of_it = Beginning::of(beginning.as_bytes());
+            // One after another.
+            beginning_of_it.followed_by(b"something else");
+            let member = beginning_of_it.followed_by(end.as_bytes());
             // It reads one member, checks its trailer, and leaves what comes after.
             let mut decoder = GzDecoder::new(member.as_slice());
             let mut text = String::new();

@@ -4,6 +4,9 @@
 //! from polls, which is nearly all of it, is rendered and compressed once for each published change. What nobody asks for
 //! compressed is not compressed. The text is one piece, so that it is sent by one write: a second small one would wait for
 //! the client's delayed acknowledgement.
+//!
+//! A page is written over the one before the last, which mostly begins the same: to have fresh memory mapped and filled
+//! would take longer than to render what changes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -17,31 +20,27 @@ use super::gzip::Beginning;
 /// How old a page may get before a scrape renders it anew.
 const FRESH_FOR: Duration = Duration::from_secs(1);
 
+/// Room for what does not come from polls. There is more of it where accounts are many, and then it is a small part.
+const ROOM: usize = 16 << 10;
+
 /// A page, in both forms in which it is served.
 #[derive(Debug)]
 pub struct Page {
     plain: Bytes,
-    /// How much of it comes from polls, and that compressed.
+    /// How much of it comes from polls, of which state, and that compressed.
     polled: usize,
+    version: u64,
     beginning: Arc<OnceLock<Beginning>>,
     gzip: OnceLock<Bytes>,
     rendered: Instant,
 }
 
-/// The last page, and the part of it that comes from polls.
+/// The last page, and the one before it.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     page: ArcSwapOption<Page>,
-    polled: Mutex<Option<Polled>>,
-}
-
-/// The part that comes from polls: how a page begins.
-#[derive(Debug)]
-struct Polled {
-    version: u64,
-    /// Shared with the last page.
-    text: Bytes,
-    compressed: Arc<OnceLock<Beginning>>,
+    /// Held by who renders.
+    before: Mutex<Option<Arc<Page>>>,
 }
 
 // === impl Page ===
@@ -61,6 +60,22 @@ impl Page {
             self.beginning.get_or_init(|| Beginning::of(polled)).followed_by(live).into()
         };
         self.gzip.get_or_init(compress).clone()
+    }
+
+    /// The page, if nobody else has it or is being sent it.
+    fn unshared(page: Arc<Self>) -> Option<Self> {
+        Arc::into_inner(page).filter(|page| page.plain.is_unique())
+    }
+
+    /// The part of the text that comes from polls, with the room of all of it.
+    fn into_polled(self) -> Vec<u8> {
+        let mut text = Vec::from(self.plain);
+        text.truncate(self.polled);
+        text
+    }
+
+    fn beginning(&self) -> Arc<OnceLock<Beginning>> {
+        Arc::clone(&self.beginning)
     }
 
     /// Whether the text was compressed already.
@@ -89,22 +104,34 @@ impl Cache {
         live: impl FnOnce(&mut String),
     ) -> Arc<Page> {
         // Those who scrape together wait for one rendering instead of each doing its own.
-        let mut cached = self.polled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(page) = self.fresh(now) {
             return page;
         }
         let version = changes.load(Ordering::Acquire);
-        let polled = match cached.take() {
-            Some(current) if current.version == version => cached.insert(current),
-            _ => cached.insert(Polled { version, text: text(polled).into(), compressed: Arc::default() }),
+        let last = self.page.load_full().filter(|last| last.version == version);
+        let spare = before.take().and_then(Page::unshared);
+        let (mut plain, beginning) = match (last, spare) {
+            (Some(last), Some(spare)) if spare.version == version => (spare.into_polled(), last.beginning()),
+            (Some(last), spare) => (over(spare, &last.plain[..last.polled]), last.beginning()),
+            (None, spare) => (over(spare, text(polled).as_bytes()), Arc::default()),
         };
-        let plain = Bytes::from([&polled.text, text(live).as_bytes()].concat());
-        polled.text = plain.slice(..polled.text.len());
-        let (length, beginning) = (polled.text.len(), Arc::clone(&polled.compressed));
-        let page = Arc::new(Page { plain, polled: length, beginning, gzip: OnceLock::new(), rendered: now });
-        self.page.store(Some(Arc::clone(&page)));
+        let polled = plain.len();
+        plain.extend_from_slice(text(live).as_bytes());
+        let (plain, gzip) = (Bytes::from(plain), OnceLock::new());
+        let page = Arc::new(Page { plain, polled, version, beginning, gzip, rendered: now });
+        *before = self.page.swap(Some(Arc::clone(&page)));
         page
     }
+}
+
+/// What a page begins with, written over another page.
+fn over(page: Option<Page>, polled: &[u8]) -> Vec<u8> {
+    let mut text = page.map_or_else(Vec::new, |page| page.plain.into());
+    text.clear();
+    text.reserve_exact(polled.len() + ROOM);
+    text.extend_from_slice(polled);
+    text
 }
 
 fn text(render: impl FnOnce(&mut String)) -> String {
@@ -138,6 +165,27 @@ mod tests {
         let unchanged = later + Duration::from_secs(9);
         assert_eq!(render(&cache, unchanged, &changes, "three "), "two live");
     }
+
+    #[test]
+    fn a_page_that_is_still_being_sent_is_not_written_over() {
+        let (cache, changes, start) = (Cache::default(), AtomicU64::new(0), Instant::now());
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let page = |seconds, live: &str| {
+            cache
+                .render(at(seconds), &changes, |into| into.push_str("polled "), |into| into.push_str(live))
+                .plain()
+        };
+        let (first, second) = (page(0, "one"), page(1, "two"));
+        let third = page(2, "three and more");
+        assert_eq!((&first[..], &second[..]), (&b"polled one"[..], &b"polled two"[..]));
+        drop((first, second));
+        let place = third.as_ptr();
+        drop(third);
+        page(3, "four");
+        let fifth = page(4, "5");
+        assert_eq!((&fifth[..], fifth.as_ptr()), (&b"polled 5"[..], place), "it is written over the third");
+    }
+
     #[test]
     fn a_scrape_of_a_fresh_page_allocates_nothing() {
         let (cache, now) = (Cache::default(), Instant::now());
