@@ -148,6 +148,12 @@ impl Exposition {
         self.cache.fresh(Instant::now())
     }
 
+    /// Whether [`page`](Self::page) takes microseconds, with its compressed form where that is wanted.
+    #[must_use]
+    pub fn is_soon_rendered(&self, compressed: bool) -> bool {
+        self.cache.is_soon_rendered(&self.changes, compressed)
+    }
+
     /// The page; it can take milliseconds to render.
     pub fn page(&self) -> Arc<Page> {
         let polled = |page: &mut String| self.with_current(|accounts| families::write(accounts, page));

@@ -94,6 +94,16 @@ impl Cache {
         (now.saturating_duration_since(page.rendered) < FRESH_FOR).then_some(page)
     }
 
+    /// Whether rendering takes microseconds: nothing that comes from polls has changed since the last page, and the rest of
+    /// that was short.
+    pub(super) fn is_soon_rendered(&self, changes: &AtomicU64, compressed: bool) -> bool {
+        self.page.load().as_ref().is_some_and(|last| {
+            last.version == changes.load(Ordering::Acquire)
+                && last.plain.len() - last.polled <= ROOM
+                && (!compressed || last.beginning.get().is_some())
+        })
+    }
+
     /// A fresh page: the last one, or a new one out of `polled`, which is asked for only if `changes` has moved,
     /// and `live`.
     pub(super) fn render(
@@ -164,6 +174,24 @@ mod tests {
         assert_eq!(render(&cache, later, &changes, "two "), "two live");
         let unchanged = later + Duration::from_secs(9);
         assert_eq!(render(&cache, unchanged, &changes, "three "), "two live");
+    }
+
+    #[test]
+    fn what_only_goes_on_is_rendered_soon_and_what_polls_changed_or_is_to_be_compressed_is_not() {
+        let (cache, changes, start) = (Cache::default(), AtomicU64::new(0), Instant::now());
+        let is_soon_rendered = |compressed| cache.is_soon_rendered(&changes, compressed);
+        assert!(!is_soon_rendered(false), "nothing is rendered yet");
+        let page =
+            cache.render(start, &changes, |into| into.push_str("polled "), |into| into.push_str("live"));
+        assert!(is_soon_rendered(false) && !is_soon_rendered(true));
+        page.gzip();
+        assert!(is_soon_rendered(true));
+        changes.store(1, Ordering::Release);
+        assert!(!is_soon_rendered(false) && !is_soon_rendered(true));
+        let long = "x".repeat(ROOM + 1);
+        let later = start + FRESH_FOR;
+        cache.render(later, &changes, |into| into.push_str("polled "), |into| into.push_str(&long));
+        assert!(!is_soon_rendered(false), "much of it goes on");
     }
 
     #[test]

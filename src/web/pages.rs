@@ -24,12 +24,13 @@ pub(super) async fn metrics(exposition: &Arc<Exposition>, headers: &HeaderMap) -
     (about, page.plain()).into_response()
 }
 
-/// The page; rendering takes milliseconds, which other requests need not wait for, and so does compressing.
+/// The page. Where rendering or compressing takes milliseconds, other requests do not wait for it.
 async fn page(exposition: &Arc<Exposition>, compressed: bool) -> Option<Arc<Page>> {
     let is_ready = |page: &Arc<Page>| !compressed || page.is_compressed();
     if let Some(page) = exposition.fresh_page().filter(is_ready) {
         return Some(page);
     }
+    let is_soon_rendered = exposition.is_soon_rendered(compressed);
     let exposition = Arc::clone(exposition);
     let render = move || {
         let page = exposition.page();
@@ -38,6 +39,9 @@ async fn page(exposition: &Arc<Exposition>, compressed: bool) -> Option<Arc<Page
         }
         page
     };
+    if is_soon_rendered {
+        return Some(render());
+    }
     tokio::task::spawn_blocking(render).await.ok()
 }
 
