@@ -183,6 +183,12 @@ impl Ledger {
         self.polled.map_or(self.baseline, |polled| polled.last_answer)
     }
 
+    /// The latest that an answer of the last poll said it was, believed or not; or the baseline.
+    #[must_use]
+    pub fn latest_said(&self) -> Timestamp {
+        self.polled.map_or(self.baseline, |polled| polled.latest)
+    }
+
     /// How long ended tasks stay in the gauges: the configured window, unless that is longer than what was read.
     #[must_use]
     pub fn window(&self) -> Duration {

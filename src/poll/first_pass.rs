@@ -123,11 +123,13 @@ impl FirstPass {
         self.slices.is_empty()
     }
 
-    /// Reads the next slice, or finds out how to split it.
+    /// Reads the next slice, or finds out how to split it. Ends until `latest_said` are possible: a slice can be one answer,
+    /// and the polls have asked more of them what time it is.
     pub(super) async fn step<L: TaskList>(
         &mut self,
         reader: &mut Reader<'_, L>,
         time: &ApiTime,
+        latest_said: Timestamp,
     ) -> Result<(), Error> {
         let Some(&(from, to)) = self.slices.last() else { return Ok(()) };
         match reader.piece(Range { from, to: Some(to) }).await? {
@@ -136,7 +138,8 @@ impl FirstPass {
                 if reader.take_skipped() {
                     ledger.audit_after(to);
                 }
-                ledger.take_slice(tasks, to, now(time, reader, ledger.baseline()));
+                let now = now(time, reader, ledger.baseline());
+                ledger.take_slice(tasks, to, PollTime { latest: now.latest.max(latest_said), ..now });
                 self.ledger = ledger;
                 self.slices.pop();
             }

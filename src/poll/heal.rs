@@ -114,7 +114,7 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
                 self.heal = Heal::Running(Box::new(pass), 0);
             }
             Heal::Running(pass, _) => {
-                pass.step(&mut reader, &self.time).await?;
+                pass.step(&mut reader, &self.time, ledger.latest_said()).await?;
                 self.progress.set(pass.progress());
             }
         }

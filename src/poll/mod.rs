@@ -226,7 +226,8 @@ impl<L: TaskList, S: Storage> Poller<L, S> {
             if pass.is_done() {
                 return Ok(());
             }
-            pass.step(&mut reader, &self.time).await?;
+            let baseline = pass.ledger.baseline();
+            pass.step(&mut reader, &self.time, baseline).await?;
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a poll does with lists that misbehave, request by request. Lists that merely drift are for the model test.
 
+mod heals;
 mod restarts;
 
 use std::sync::Mutex;
