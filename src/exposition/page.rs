@@ -127,7 +127,9 @@ impl Cache {
             (None, spare) => (over(spare, text(polled).as_bytes()), Arc::default()),
         };
         let polled = plain.len();
-        plain.extend_from_slice(text(live).as_bytes());
+        let live = text(live);
+        plain.reserve_exact(live.len());
+        plain.extend_from_slice(live.as_bytes());
         let (plain, gzip) = (Bytes::from(plain), OnceLock::new());
         let page = Arc::new(Page { plain, polled, version, beginning, gzip, rendered: now });
         *before = self.page.swap(Some(Arc::clone(&page)));

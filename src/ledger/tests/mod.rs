@@ -102,6 +102,33 @@ fn what_ended_before_the_baseline_is_in_the_gauges_only() {
 }
 
 #[test]
+fn a_large_slice_of_a_first_pass_is_as_good_as_small_ones_and_leaves_no_room_for_itself() {
+    let slice = |from: i64, to: i64| -> Vec<Task> {
+        // Several tasks a second, of which every tenth goes on.
+        let rows = (4 * from..4 * to).map(|n| {
+            let (id, created) = (n.to_string(), n.div_euclid(4));
+            if n % 10 == 0 {
+                task(&id, "queued", created)
+            } else {
+                ended(&id, "failed", created, created + 5)
+            }
+        });
+        rows.collect()
+    };
+    let read = |length: i64| {
+        let mut ledger = Ledger::new(rules(), second(0), second(-HOUR));
+        for from in (-HOUR..0).step_by(usize::try_from(length).expect("it must fit")) {
+            ledger.take_slice(slice(from, from + length), second(from + length), heals::time(0));
+        }
+        ledger
+    };
+    let (whole, parts) = (read(HOUR), read(30));
+    assert_eq!(whole.saved(), parts.saved());
+    // Open ones, and those of the overlap.
+    assert!(whole.tasks.len() > 10 * 60 * 4 && whole.tasks.capacity() < 4 * whole.tasks.len());
+}
+
+#[test]
 fn a_task_that_was_open_at_the_baseline_counts_as_ended_and_not_as_created() {
     let mut scenario = Scenario::new(&[task("1", "in_progress", -HOUR)]);
     assert_eq!(scenario.poll(MINUTE, &[ended("1", "failed", -HOUR, 30)]), "failed=1 failed total=1");
