@@ -3,6 +3,9 @@
 //! It is made of steps of a few requests each, between two polls, so that the polls go on in time. When it has read
 //! everything, the polls read for both ledgers, and commit to both, until the one takes over what the other has found
 //! ([`crate::ledger`]). Nothing of it is kept over a restart: the next audit finds the same again.
+//!
+//! A heal that began while the API's clock was ahead has left out what ended too long ago by that clock, and read only
+//! what was created lately by it. When a poll takes a time from before its baseline, it begins again.
 
 use tracing::{info, warn};
 
@@ -64,6 +67,10 @@ impl Heal {
     /// What it becomes after a poll that was committed to `ledger`, and to the ledger that waits.
     pub(super) fn next(&self, ledger: &mut Ledger, fresh: Option<Ledger>) -> Option<Self> {
         let (Self::Running(_, tries), Some(fresh)) = (self, fresh) else { return None };
+        if ledger.latest() < fresh.baseline() {
+            info!("the clock was set back: what was read by the time that it showed before is read again");
+            return Some(Self::Idle);
+        }
         let missed_before = ledger.missed();
         if ledger.heal(&fresh) {
             let found = ledger.missed().saturating_sub(missed_before);

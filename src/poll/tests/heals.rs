@@ -59,3 +59,45 @@ async fn an_end_that_the_polls_take_for_possible_is_where_it_was_after_a_heal() 
     let completed = snapshot.kinds[0].statuses.iter().find(|sample| sample.status == Status::Completed);
     assert_eq!(completed.map(|sample| sample.tasks), Some(1), "it ended 44 hours ago");
 }
+
+/// By the clock that was ahead, the task had left the longer window.
+#[tokio::test]
+async fn a_heal_that_began_while_the_clock_was_ahead_begins_again_when_it_is_set_back() {
+    let list = Jumping::default();
+    let [now, ahead] = [7 * HOUR + HOUR / 2, 5 * HOUR];
+    let at = |ahead, steady: u32| {
+        let date = now + ahead + i64::from(steady);
+        *list.0.lock().expect("the lock must be whole") =
+            Times { date, date_of_history: date, steady: steady.into() };
+    };
+    let with_window = |hours| {
+        let window = Duration::from_hours(hours);
+        Options {
+            lookback: Duration::from_hours(48),
+            rules: Rules { window, ..options().rules },
+            ..options()
+        }
+    };
+    let mut poller = Poller::new(list.clone(), None::<Disk>, with_window(1));
+    for (ahead, steady) in [(0, 0), (ahead, 60), (ahead, 120)] {
+        at(ahead, steady);
+        poller.poll().await.expect("the poll must succeed");
+    }
+    poller.reconfigure(list.clone(), with_window(2));
+    at(ahead, 180);
+    poller.poll().await.expect("the poll must succeed");
+    poller.heal_step().await.expect("the step must succeed");
+    assert!(poller.is_healing(), "it must have begun, and not have ended");
+    let mut snapshots = Vec::new();
+    for steady in [240, 300, 360, 420] {
+        at(0, steady);
+        snapshots.push(poller.poll().await.expect("the poll must succeed").snapshot);
+        while steady > 240 && poller.is_healing() {
+            poller.heal_step().await.expect("the step must succeed");
+        }
+    }
+    let last = snapshots.pop().expect("there must be a snapshot");
+    assert_eq!(last.window, Duration::from_hours(2), "it must be healed");
+    let completed = last.kinds[0].statuses.iter().find(|sample| sample.status == Status::Completed);
+    assert_eq!(completed.map(|sample| sample.tasks), Some(1), "it ended an hour and a half ago");
+}
