@@ -96,8 +96,8 @@ async fn a_heal_that_began_while_the_clock_was_ahead_begins_again_when_it_is_set
             poller.heal_step().await.expect("the step must succeed");
         }
     }
-    let last = snapshots.pop().expect("there must be a snapshot");
-    assert_eq!(last.window, Duration::from_hours(2), "it must be healed");
-    let completed = last.kinds[0].statuses.iter().find(|sample| sample.status == Status::Completed);
+    let healed = snapshots.pop().expect("there must be a snapshot");
+    assert_eq!(healed.window, Duration::from_hours(2), "it must be healed");
+    let completed = healed.kinds[0].statuses.iter().find(|sample| sample.status == Status::Completed);
     assert_eq!(completed.map(|sample| sample.tasks), Some(1), "it ended an hour and a half ago");
 }
