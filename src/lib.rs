@@ -5,29 +5,29 @@
 //!
 //! A module imports only from those above it in this list, and a test (`tests/layers.rs`) keeps it so:
 //!
-//! 1. [`time`], [`tasks`], [`settings`]: two clocks, what a task is, what the user configured.
+//! 1. [`time`], [`task`], [`config`]: two clocks, what a task is, what the user configured.
 //! 2. [`ledger`]: applies tasks to the numbers of one account, each exactly once. No I/O, no clock.
 //! 3. [`state`]: keeps the ledger on disk, so that a restart forgets nothing.
-//! 4. [`api`]: the client: wire types, pages, retries, the rate limit.
+//! 4. [`clumio`]: the client: wire types, pages, retries, the rate limit.
 //! 5. [`poll`]: one pass over the API, and why it loses no task and counts none twice.
-//! 6. [`exposition`]: metric families from snapshots, self-metrics, the rendered page.
-//! 7. [`status`]: how each account stands, for people: from the same snapshots.
-//! 8. [`accounts`]: one poller an account, each on its own timer and watched by a supervisor.
-//! 9. [`web`]: HTTP: the exposition, the status page and the health of the process.
+//! 6. [`metrics`]: metric families from snapshots, self-metrics, the rendered exposition.
+//! 7. [`report`]: the state of each account for people, from the same snapshots.
+//! 8. [`scheduler`]: runs one poller per account on its own timer, and publishes.
+//! 9. [`http`]: HTTP: the exposition, the status page and the health of the process.
 //! 10. [`cli`]: commands, flags, logs.
 //!
 //! Beside them stands [`simulator`], a model of the API that shares no type with the client.
 
-pub mod accounts;
-pub mod api;
 pub mod cli;
-pub mod exposition;
+pub mod clumio;
+pub mod config;
+pub mod http;
 pub mod ledger;
+pub mod metrics;
 pub mod poll;
-pub mod settings;
+pub mod report;
+pub mod scheduler;
 pub mod simulator;
 pub mod state;
-pub mod status;
-pub mod tasks;
+pub mod task;
 pub mod time;
-pub mod web;

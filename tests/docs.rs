@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clumio_exporter::settings::WebConfig;
+use clumio_exporter::config::WebConfig;
 use page::{Family, families, page};
 
 /// Flags in the README that belong to other programs.
@@ -141,7 +141,7 @@ fn every_key_in_the_readme_is_in_the_config() {
     // What is on the page, and the fields and words of the status as JSON.
     let told = page()
         + &["account", "failures", "numbers", "problem"]
-            .map(|it| read(&format!("src/status/{it}.rs")))
+            .map(|it| read(&format!("src/report/{it}.rs")))
             .concat();
     for word in code(&readme()) {
         let key = word.split([' ', '=']).next().unwrap_or_default();

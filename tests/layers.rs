@@ -13,7 +13,7 @@ const SIMULATOR: (&str, &[&str], &[&str]) = ("simulator", &["time"], &["cli"]);
 /// Imports that the order of the layers would allow, and that are wrong all the same: the client does not know what
 /// its rows are for, and what is served does not depend on how it was read.
 const FORBIDDEN: [(&str, &[&str]); 2] =
-    [("api", &["ledger", "state"]), ("web", &["api", "ledger", "poll", "state"])];
+    [("clumio", &["ledger", "state"]), ("http", &["clumio", "ledger", "poll", "state"])];
 
 /// A file of the crate: its module, from the root of the crate, and its text.
 struct Source {
@@ -43,40 +43,37 @@ fn the_list_in_the_documentation_has_every_module_of_the_crate() {
 #[test]
 fn an_import_from_below_is_found_however_it_is_written() {
     for (text, expected) in [
-        ("use crate::cli::main;", "web::listen imports crate::cli"),
-        ("use crate::{time::Clock, cli};", "web::listen imports crate::cli"),
-        (
-            "use crate::{\n    exposition::{self, Page},\n    cli::{main},\n};",
-            "web::listen imports crate::cli",
-        ),
-        ("use super::super::cli;", "web::listen imports crate::cli"),
-        ("use super::{Served, super::cli::main};", "web::listen imports crate::cli"),
-        ("mod tests { use super::super::super::cli; }", "web::listen imports crate::cli"),
-        ("mod tests { mod more {} } use super::super::cli;", "web::listen imports crate::cli"),
-        ("fn f() -> u32 { crate::cli::main() }", "web::listen imports crate::cli"),
+        ("use crate::cli::main;", "http::listen imports crate::cli"),
+        ("use crate::{time::Clock, cli};", "http::listen imports crate::cli"),
+        ("use crate::{\n    metrics::{self, Page},\n    cli::{main},\n};", "http::listen imports crate::cli"),
+        ("use super::super::cli;", "http::listen imports crate::cli"),
+        ("use super::{Served, super::cli::main};", "http::listen imports crate::cli"),
+        ("mod tests { use super::super::super::cli; }", "http::listen imports crate::cli"),
+        ("mod tests { mod more {} } use super::super::cli;", "http::listen imports crate::cli"),
+        ("fn f() -> u32 { crate::cli::main() }", "http::listen imports crate::cli"),
         (
             "fn f<'a>(c: char) -> bool { c == '\"' && crate::cli::is('\\'') }",
-            "web::listen imports crate::cli",
+            "http::listen imports crate::cli",
         ),
-        ("struct S { a: crate::cli::Cli }", "web::listen imports crate::cli"),
-        ("use clumio_exporter::cli;", "web::listen imports crate::cli"),
-        ("use crate::simulator::Task;", "web::listen imports crate::simulator"),
-        ("use crate::poll::Progress;", "web::listen imports crate::poll"),
-        ("use crate::*;", "web::listen imports the whole crate"),
-        ("use crate as all;", "web::listen imports the whole crate"),
-        ("use super::super::*;", "web::listen imports the whole crate"),
-        ("use crate::nowhere;", "web::listen imports crate::nowhere"),
+        ("struct S { a: crate::cli::Cli }", "http::listen imports crate::cli"),
+        ("use clumio_exporter::cli;", "http::listen imports crate::cli"),
+        ("use crate::simulator::Task;", "http::listen imports crate::simulator"),
+        ("use crate::poll::Progress;", "http::listen imports crate::poll"),
+        ("use crate::*;", "http::listen imports the whole crate"),
+        ("use crate as all;", "http::listen imports the whole crate"),
+        ("use super::super::*;", "http::listen imports the whole crate"),
+        ("use crate::nowhere;", "http::listen imports crate::nowhere"),
     ] {
-        assert_eq!(violations_of("web/listen.rs", text), [expected], "{text}");
+        assert_eq!(violations_of("http/listen.rs", text), [expected], "{text}");
     }
     for (path, text) in [
-        ("time.rs", "use crate::tasks::Task;"),
-        ("settings/poll.rs", "use crate::ledger::Rules;"),
-        ("api/mod.rs", "use crate::ledger::Ledger;"),
+        ("time.rs", "use crate::task::Task;"),
+        ("config/poll.rs", "use crate::ledger::Rules;"),
+        ("clumio/mod.rs", "use crate::ledger::Ledger;"),
         ("ledger/mod.rs", "use super::api;"),
-        ("simulator/row.rs", "use crate::tasks::Status;"),
-        ("simulator/row.rs", "use crate::{time::Timestamp, settings};"),
-        ("accounts/mod.rs", "use crate::simulator;"),
+        ("simulator/row.rs", "use crate::task::Status;"),
+        ("simulator/row.rs", "use crate::{time::Timestamp, config};"),
+        ("scheduler/mod.rs", "use crate::simulator;"),
     ] {
         assert_eq!(violations_of(path, text).len(), 1, "{path}: {text}");
     }
@@ -85,12 +82,12 @@ fn an_import_from_below_is_found_however_it_is_written() {
 #[test]
 fn an_import_from_above_is_none() {
     for (path, text) in [
-        ("web/mod.rs", "use crate::exposition::{Exposition, Page}; use crate::{settings, time};"),
-        ("web/mod.rs", "mod listen; use listen::listen; pub(crate) fn f() {} pub(in crate::web) fn g() {}"),
-        ("web/listen.rs", "use super::{Site, self}; mod tests { use super::*; use super::super::Site; }"),
-        ("web/listen.rs", "//! See [`crate::cli`].\n/* crate::cli /* crate::cli */ crate::cli */"),
-        ("web/listen.rs", r##"const A: &str = r#"" crate::cli"#; const B: &[u8] = b"\" crate::cli";"##),
-        ("cli/demo.rs", "use crate::{simulator::Simulator, settings, web}; use super::daemon::Daemon;"),
+        ("http/mod.rs", "use crate::metrics::{Exposition, Page}; use crate::{config, time};"),
+        ("http/mod.rs", "mod listen; use listen::listen; pub(crate) fn f() {} pub(in crate::http) fn g() {}"),
+        ("http/listen.rs", "use super::{Site, self}; mod tests { use super::*; use super::super::Site; }"),
+        ("http/listen.rs", "//! See [`crate::cli`].\n/* crate::cli /* crate::cli */ crate::cli */"),
+        ("http/listen.rs", r##"const A: &str = r#"" crate::cli"#; const B: &[u8] = b"\" crate::cli";"##),
+        ("cli/demo.rs", "use crate::{simulator::Simulator, config, http}; use super::daemon::Daemon;"),
         (
             "simulator/row.rs",
             "use crate::time::Timestamp; use crate::simulator::task; use super::task::Task;",

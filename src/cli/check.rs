@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Unit};
 
-use crate::accounts::{Clients, Plan};
-use crate::api::{Filter, Page, TaskList};
-use crate::exposition::Exposition;
-use crate::settings::{Account, Settings};
+use crate::clumio::{Filter, Page, TaskList};
+use crate::config::{Account, Settings};
+use crate::http::Gate;
+use crate::metrics::Exposition;
+use crate::scheduler::{Clients, Plan};
 use crate::time::{SystemClock, Timestamp, earlier};
-use crate::web::Gate;
 
 /// Reads one task of each account and prints what it found; fails if one of them could not be read.
 pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Result<ExitCode, Box<dyn Error>> {

@@ -14,12 +14,12 @@ use tracing::info;
 use super::logs::{self, Level};
 use super::reload::{Load, Reloader, Sites};
 use super::service;
-use crate::accounts::{Accounts, Change};
-use crate::exposition::Exposition;
-use crate::settings::Settings;
+use crate::config::Settings;
+use crate::http::{self, Front, Gate, Health};
+use crate::metrics::Exposition;
+use crate::scheduler::{Accounts, Change};
 use crate::state::Directory;
 use crate::time::Timestamp;
-use crate::web::{self, Front, Gate, Health};
 
 /// The exit code of a process that a second signal ended: 128 and the number of SIGINT.
 const ABORTED: i32 = 130;
@@ -56,7 +56,7 @@ impl Daemon {
         let opened =
             gate.read(settings.web.config_file.as_deref()).map_err(|problems| problems.join("\n"))?;
         gate.install(opened);
-        let listener = web::listen(&settings.web.listen_address)?;
+        let listener = http::listen(&settings.web.listen_address)?;
         Ok(Self { load, settings, level, signals, hangup, listener, gate })
     }
 
@@ -110,7 +110,7 @@ impl Daemon {
             signals.stop().await;
             service::stopping();
         };
-        web::serve(listener, front, stop).await?;
+        http::serve(listener, front, stop).await?;
         info!("stopped");
         Ok(())
     }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use url::Url;
 
 use super::daemon::Daemon;
-use crate::settings::{self, Account, Environment, Flags, Settings, TokenSource};
+use crate::config::{self, Account, Environment, Flags, Settings, TokenSource};
 use crate::simulator::{Options, Simulator};
 
 /// How often the demo polls, so that the numbers are seen to move.
@@ -40,12 +40,12 @@ pub(super) async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
 }
 
 /// The user's settings, but for the accounts and their state: the simulated one is polled instead, as fast as it answers.
-fn settings(flags: &Flags, base_url: Url) -> Result<Settings, settings::Error> {
+fn settings(flags: &Flags, base_url: Url) -> Result<Settings, config::Error> {
     let environment = Environment::of_process()
         .with("CLUMIO_API_BASE_URL", base_url.as_str())
         .with("CLUMIO_API_TOKEN", Options::TOKEN)
         .with("CLUMIO_ORGANIZATIONAL_UNIT_CONTEXT", "");
-    let mut settings = settings::load(flags, &environment)?;
+    let mut settings = config::load(flags, &environment)?;
     settings.poll.counter_hold = COUNTER_HOLD;
     // Each demo is another world, on another port: its state is of no use to the next one.
     if settings.state.directory.take().is_some() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::settings::Flags;
+use crate::config::Flags;
 use crate::simulator;
 
 /// Serves the backup and restore tasks of Clumio as Prometheus metrics.

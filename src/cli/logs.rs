@@ -13,7 +13,7 @@ use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-use crate::settings::{Log, LogFormat, LogLevel};
+use crate::config::{Log, LogFormat, LogLevel};
 
 /// The level of the log, which can be changed while the process runs.
 #[derive(Debug, Clone)]

@@ -21,9 +21,9 @@ use tokio::runtime::{Builder, Runtime};
 use daemon::{Daemon, Signals};
 use flags::{Cli, Command};
 
-use crate::accounts::Accounts;
-use crate::exposition::Exposition;
-use crate::settings::{self, Environment, Flags, Settings};
+use crate::config::{self, Environment, Flags, Settings};
+use crate::metrics::Exposition;
+use crate::scheduler::Accounts;
 use crate::simulator::{self, Simulator};
 use crate::time::Timestamp;
 
@@ -57,7 +57,7 @@ async fn command(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
     let flags = cli.common.flags();
     match &cli.command {
         None => {
-            let load = Arc::new(move || settings::load(&flags, &Environment::of_process()));
+            let load = Arc::new(move || config::load(&flags, &Environment::of_process()));
             Daemon::bind(load)?.run().await?;
         }
         Some(Command::Demo) => demo::run(&flags).await?,
@@ -89,8 +89,8 @@ fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()
 }
 
-fn load(flags: &Flags) -> Result<Settings, settings::Error> {
-    let settings = settings::load(flags, &Environment::of_process())?;
+fn load(flags: &Flags) -> Result<Settings, config::Error> {
+    let settings = config::load(flags, &Environment::of_process())?;
     logs::init(settings.log);
     Ok(settings)
 }

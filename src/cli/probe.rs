@@ -4,14 +4,14 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::settings::{self, Environment, Flags};
-use crate::web;
+use crate::config::{self, Environment, Flags};
+use crate::http;
 
 /// Asks the daemon of this configuration; fails if it is not well.
 pub(super) async fn run(flags: &Flags, is_ready: bool) -> Result<ExitCode, Box<dyn Error>> {
-    let web = settings::load_web(flags, &Environment::of_process())?;
+    let web = config::load_web(flags, &Environment::of_process())?;
     let path = if is_ready { "/-/ready" } else { "/-/healthy" };
-    let answer = web::probe(&web, path).await?;
+    let answer = http::probe(&web, path).await?;
     writeln!(io::stderr(), "clumio-exporter: {answer}")?;
     Ok(ExitCode::SUCCESS)
 }

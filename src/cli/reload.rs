@@ -14,14 +14,14 @@ use tracing::{error, info};
 
 use super::logs::Level;
 use super::service;
-use crate::accounts::{Accounts, Applied, Change};
-use crate::exposition::Exposition;
-use crate::settings::{self, Settings, Web};
+use crate::config::{self, Settings, Web};
+use crate::http::{Front, Health, Opened, Reload, Site};
+use crate::metrics::Exposition;
+use crate::scheduler::{Accounts, Applied, Change};
 use crate::time::Timestamp;
-use crate::web::{Front, Health, Opened, Reload, Site};
 
 /// Reads the settings: at the start, and at each reload.
-pub(super) type Load = Arc<dyn Fn() -> Result<Settings, settings::Error> + Send + Sync>;
+pub(super) type Load = Arc<dyn Fn() -> Result<Settings, config::Error> + Send + Sync>;
 
 /// Everything that is wrong, a line each.
 type Problems = Vec<String>;

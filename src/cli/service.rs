@@ -10,7 +10,7 @@ use sd_notify::NotifyState;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, warn};
 
-use crate::web::Health;
+use crate::http::Health;
 
 /// The state is restored and the port is bound: what depends on the daemon can start.
 pub(super) fn ready() {

@@ -5,7 +5,7 @@ use super::kinds::Cell;
 use super::known::{Known, State};
 use super::observations::Durations;
 use super::{Ledger, PollTime};
-use crate::tasks::{Label, Task};
+use crate::task::{Label, Task};
 use crate::time::{Timestamp, later};
 
 /// What is being applied: the first pass, or a poll after it.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::counter::{MOST, add};
-use crate::tasks::LISTED_FOR;
+use crate::task::LISTED_FOR;
 use crate::time::{Timestamp, earlier, elapsed, later};
 
 /// How far an edge is from any known creation: more than rounding to whole seconds, on both sides, moves it.

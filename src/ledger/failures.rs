@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
-use crate::tasks::{Label, Status, Subject, Task, TaskId};
+use crate::task::{Label, Status, Subject, Task, TaskId};
 use crate::time::Timestamp;
 
 /// How many tasks are in the list. Someone reads them; who wants more asks the vendor's portal.

@@ -27,7 +27,7 @@ use super::kinds::{Cell, Cells};
 use super::known::{Known, State};
 use super::window::Granule;
 use super::{Ledger, Rules, counter};
-use crate::tasks::TaskId;
+use crate::task::TaskId;
 use crate::time::{Timestamp, earlier};
 
 /// An ended task in the window that a fresh pass would not find where it is counted: it ran so long that it

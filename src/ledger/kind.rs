@@ -12,7 +12,7 @@ use super::runs::Runs;
 use super::saved::{Contradiction, SavedKind, SavedStatus};
 use super::snapshot::{KindSample, StatusSample};
 use super::window::{EndedCounts, Window};
-use crate::tasks::{Label, Status};
+use crate::task::{Label, Status};
 use crate::time::Timestamp;
 
 /// How many statuses beyond the known ones are published under their own word; the vendor documents six

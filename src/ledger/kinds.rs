@@ -10,7 +10,7 @@ use super::places::Places;
 use super::saved::{Contradiction, SavedKind};
 use super::snapshot::KindSample;
 use super::window::{EndedCounts, Granule, Window};
-use crate::tasks::{Label, Status};
+use crate::task::{Label, Status};
 use crate::time::Timestamp;
 
 /// The widest that a granule can be, in seconds: that of the longest window that can be configured is half an hour.

@@ -70,7 +70,7 @@ pub use periods::{Period, Periods};
 pub use saved::{Contradiction, SavedLedger};
 pub use snapshot::{KindSample, Snapshot, StatusSample};
 
-use crate::tasks::{Task, TaskId};
+use crate::task::{Task, TaskId};
 use crate::time::{Timestamp, earlier, elapsed};
 
 /// The least number of tasks of a first pass that are applied before what needs no more remembering is forgotten.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::counter::add;
 use super::window::EndedCounts;
-use crate::tasks::Status;
+use crate::task::Status;
 use crate::time::{Timestamp, earlier};
 
 /// How many periods the window has at most, and one more, for it rarely begins with one.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Rules;
 use super::kind::MAX_OTHER_STATUSES;
-use crate::tasks::{Label, Status};
+use crate::task::{Label, Status};
 
 /// The places that are taken, and those that can be.
 #[derive(Debug, Clone)]

@@ -18,7 +18,7 @@ use super::known::{Known, State};
 use super::observations::Histogram;
 use super::runs::Runs;
 use super::{Ledger, PollTime, Rules};
-use crate::tasks::{Label, Status, TaskId};
+use crate::task::{Label, Status, TaskId};
 use crate::time::Timestamp;
 
 /// A ledger, ready to be written.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::failures::FailedTask;
 use super::observations::Observations;
 use super::periods::Periods;
-use crate::tasks::{Label, Status};
+use crate::task::{Label, Status};
 use crate::time::Timestamp;
 
 /// The numbers of one account, as of one poll.

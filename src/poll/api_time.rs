@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::api::{Error, Reason};
+use crate::clumio::{Error, Reason};
 use crate::ledger::PollTime;
 use crate::time::{Moment, Timestamp};
 

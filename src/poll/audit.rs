@@ -8,7 +8,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::reader::Reader;
-use crate::api::{Filter, TaskList};
+use crate::clumio::{Filter, TaskList};
 use crate::ledger::Ledger;
 use crate::time::{Timestamp, elapsed};
 

@@ -26,10 +26,10 @@ use super::Options;
 use super::api_time::{self, ApiTime};
 use super::listing::{Piece, Range};
 use super::reader::{Reader, Sightings};
-use crate::api::{Error, Filter, TaskList};
+use crate::clumio::{Error, Filter, TaskList};
 use crate::ledger::{Ledger, PollTime};
 use crate::state::Memory;
-use crate::tasks::{Task, TaskId};
+use crate::task::{Task, TaskId};
 use crate::time::{Timestamp, elapsed};
 
 /// How often the open tasks are read at most: see the same number for listings that cannot be split.

@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use super::first_pass::FirstPass;
 use super::reader::Reader;
 use super::{Options, Poller, Stage};
-use crate::api::{Error, TaskList};
+use crate::clumio::{Error, TaskList};
 use crate::ledger::Ledger;
 use crate::state::Storage;
 

@@ -22,8 +22,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::reader::{Reader, Sightings};
-use crate::api::{Error, Filter, Page, Reason, TaskList};
-use crate::tasks::{Task, TaskId};
+use crate::clumio::{Error, Filter, Page, Reason, TaskList};
+use crate::task::{Task, TaskId};
 use crate::time::{Timestamp, earlier, elapsed, later};
 
 /// How much wider a piece is asked for than it is, on both sides.

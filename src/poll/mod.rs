@@ -66,10 +66,10 @@ use heal::Heal;
 use listing::Range;
 use reader::{Reader, Sightings};
 
-use crate::api::{Error, TaskList};
+use crate::clumio::{Error, TaskList};
 use crate::ledger::{Ledger, Rules, Snapshot};
 use crate::state::{self, Memory, Restored, Storage, Written};
-use crate::tasks::{LISTED_FOR, TaskId};
+use crate::task::{LISTED_FOR, TaskId};
 use crate::time::{Timestamp, earlier};
 
 /// How an account is polled.

@@ -13,8 +13,8 @@ use futures::stream::FuturesOrdered;
 
 use super::Options;
 use super::api_time::Answers;
-use crate::api::{Error, Filter, Page, Reason, TaskList};
-use crate::tasks::{Task, TaskId};
+use crate::clumio::{Error, Filter, Page, Reason, TaskList};
+use crate::task::{Task, TaskId};
 
 /// How many pages are requested at once: enough to hide the network's latency behind the default rate limit.
 const IN_FLIGHT: usize = 8;

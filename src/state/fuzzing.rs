@@ -11,7 +11,7 @@ use fastrand::Rng;
 use super::document::sealed;
 use super::{Fault, Identity, Memory, decode, encode};
 use crate::ledger::{Ledger, Observations, PollTime, Rules, Snapshot};
-use crate::tasks::{Label, Status, Task, TaskId};
+use crate::task::{Label, Status, Task, TaskId};
 use crate::time::{Timestamp, earlier, later};
 
 /// How many things the daemon does with what it restored.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::ledger::{Ledger, PollTime, Rules, Snapshot};
-use crate::tasks::{Label, Status, Task, TaskId};
+use crate::task::{Label, Status, Task, TaskId};
 
 /// The latest instant that the ledgers here know of, in seconds since the Unix epoch.
 const NOW: i64 = 1_800_000_000;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use clumio_exporter::exposition::Exposition;
+use clumio_exporter::http::{self, Front, Gate, Site};
+use clumio_exporter::metrics::Exposition;
 use clumio_exporter::simulator::{Fault, Faults};
-use clumio_exporter::web::{self, Front, Gate, Site};
 
 use crate::harness::{ACCOUNT, Api, Config, Exporter, FAST, http};
 use crate::process::TOKEN;
@@ -93,7 +93,7 @@ async fn health_and_the_page_answer_at_once_though_the_api_never_does() {
 /// In this process, because no client can hold a request of the real one for long enough.
 #[tokio::test(flavor = "multi_thread")]
 async fn more_requests_than_allowed_get_503_but_for_health() {
-    let listener = web::listen("127.0.0.1:0").expect("a free port must be had");
+    let listener = http::listen("127.0.0.1:0").expect("a free port must be had");
     let address = listener.local_addr().expect("it must have an address");
     let site = Site {
         show_entities: false,
@@ -103,7 +103,7 @@ async fn more_requests_than_allowed_get_503_but_for_health() {
         health: Arc::new(|| Ok(())),
         reload: None,
     };
-    let serving = tokio::spawn(web::serve(listener, Front::new(site, Gate::new()), std::future::pending()));
+    let serving = tokio::spawn(http::serve(listener, Front::new(site, Gate::new()), std::future::pending()));
     let http = http();
     let status = async |path: &str| {
         let answer = http.get(format!("http://{address}{path}")).send().await;
@@ -117,7 +117,7 @@ async fn more_requests_than_allowed_get_503_but_for_health() {
 /// In this process, because nothing that a test can do to the real one makes its pollers hang for minutes.
 #[tokio::test(flavor = "multi_thread")]
 async fn health_fails_with_what_is_wrong() {
-    let listener = web::listen("127.0.0.1:0").expect("a free port must be had");
+    let listener = http::listen("127.0.0.1:0").expect("a free port must be had");
     let address = listener.local_addr().expect("it must have an address");
     let site = Site {
         show_entities: false,
@@ -127,7 +127,7 @@ async fn health_fails_with_what_is_wrong() {
         health: Arc::new(|| Err("the poller of account \"prod\" has not got on".to_owned())),
         reload: None,
     };
-    let serving = tokio::spawn(web::serve(listener, Front::new(site, Gate::new()), std::future::pending()));
+    let serving = tokio::spawn(http::serve(listener, Front::new(site, Gate::new()), std::future::pending()));
     let answer = http().get(format!("http://{address}/-/healthy")).send().await.expect("it must answer");
     assert_eq!(answer.status(), 500);
     let text = answer.text().await.expect("the answer must be whole");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use clumio_exporter::settings::WebConfig;
+use clumio_exporter::config::WebConfig;
 use clumio_exporter::simulator::Options;
 
 use crate::certificates::Authority;

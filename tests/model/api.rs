@@ -5,8 +5,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clumio_exporter::api::{Error, Filter, Page, Reason};
-use clumio_exporter::tasks::{Label, Status, Task, TaskId};
+use clumio_exporter::clumio::{Error, Filter, Page, Reason};
+use clumio_exporter::task::{Label, Status, Task, TaskId};
 use clumio_exporter::time::{Moment, Timestamp};
 use proptest::prelude::*;
 use rand::rngs::SmallRng;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use clumio_exporter::ledger::Snapshot;
-use clumio_exporter::tasks::Label;
+use clumio_exporter::task::Label;
 
 use crate::durations::Part;
 use crate::schedule::Setup;

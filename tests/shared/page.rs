@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clumio_exporter::api::{Error, Filter, Page, Reason, TaskList};
-use clumio_exporter::exposition::Exposition;
+use clumio_exporter::clumio::{Error, Filter, Page, Reason, TaskList};
 use clumio_exporter::ledger::{KindSample, Observations, Periods, Rules, Snapshot, StatusSample};
+use clumio_exporter::metrics::Exposition;
 use clumio_exporter::poll::{Options, Poller};
 use clumio_exporter::state::{Disk, Written};
-use clumio_exporter::tasks::{Label, Status};
+use clumio_exporter::task::{Label, Status};
 use clumio_exporter::time::Timestamp;
 
 const DAY: Duration = Duration::from_hours(24);

@@ -21,9 +21,9 @@ impl Scenario {
 }
 
 fn about(task: Task, name: &str) -> Task {
-    let name = crate::tasks::Name::new(name);
-    let entity = crate::tasks::Entity { entity_type: Some(Label::new("volume")), name: Some(name) };
-    Task { subject: Some(Box::new(crate::tasks::Subject { entity: Some(entity), parent: None })), ..task }
+    let name = crate::task::Name::new(name);
+    let entity = crate::task::Entity { entity_type: Some(Label::new("volume")), name: Some(name) };
+    Task { subject: Some(Box::new(crate::task::Subject { entity: Some(entity), parent: None })), ..task }
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_failure_is_in_the_list_once_and_after_a_restart_too() {
     assert_eq!(again.failures(), "new:aborted old:failed");
     let subject = again.ledger.failures()[0].subject.as_ref().expect("it must be kept");
     let entity = subject.entity.as_ref().expect("it must be kept");
-    assert_eq!(entity.name.as_ref().map(crate::tasks::Name::as_str), Some("vol-1"));
+    assert_eq!(entity.name.as_ref().map(crate::task::Name::as_str), Some("vol-1"));
 }
 
 #[test]

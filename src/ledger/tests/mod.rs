@@ -6,7 +6,7 @@ mod heals;
 mod instants;
 
 use super::*;
-use crate::tasks::{Label, Status};
+use crate::task::{Label, Status};
 
 /// The baseline of every scenario, in seconds since the Unix epoch.
 const BASELINE: i64 = 1_800_000_000;

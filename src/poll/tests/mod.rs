@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 use super::*;
-use crate::api::{Filter, Page, Reason};
+use crate::clumio::{Filter, Page, Reason};
 use crate::state::Disk;
-use crate::tasks::{Label, Status, Task};
+use crate::task::{Label, Status, Task};
 use crate::time::{Moment, Timestamp};
 
 /// When the scripted list is asked, in seconds since the Unix epoch.

@@ -1,11 +1,11 @@
 //! The wire types of the client, compiled in from its own source, for they are private to it.
 #![allow(dead_code)]
 
-#[path = "../../../src/api/lenient.rs"]
+#[path = "../../../src/clumio/lenient.rs"]
 mod lenient;
-#[path = "../../../src/api/row.rs"]
+#[path = "../../../src/clumio/row.rs"]
 mod row;
-#[path = "../../../src/api/wire.rs"]
+#[path = "../../../src/clumio/wire.rs"]
 mod wire;
 
 use serde::Deserialize;

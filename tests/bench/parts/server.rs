@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use clumio_exporter::exposition;
+use clumio_exporter::metrics;
 
 /// Serves `plain`, and `gzip` to who takes that, until the process is killed.
 pub fn run(plain: &Path, gzip: &Path) -> io::Result<()> {

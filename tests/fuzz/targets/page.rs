@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use clumio_exporter::api::fuzzing;
+use clumio_exporter::clumio::fuzzing;
 use libfuzzer_sys::fuzz_target;
 use peak_alloc::PeakAlloc;
 

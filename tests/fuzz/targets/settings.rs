@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use clumio_exporter::settings::fuzzing;
+use clumio_exporter::config::fuzzing;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| fuzzing::load(input));

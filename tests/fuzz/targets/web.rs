@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use clumio_exporter::settings::fuzzing;
+use clumio_exporter::config::fuzzing;
 use libfuzzer_sys::fuzz_target;
 use peak_alloc::PeakAlloc;
 

@@ -1,0 +1,236 @@
+//! One row of the list, read leniently: a bad one never costs a good page.
+//!
+//! Every field is nullable in the vendor's SDKs, so each is taken whatever it is, and judged when all are read.
+//! The visitors are written by hand because `serde(untagged)` would copy every value first.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::lenient::{Fields, object};
+use crate::task::{Entity, Label, Name, Subject, TaskId};
+use crate::time::Timestamp;
+
+/// The fields of a row that the numbers need.
+#[derive(Default)]
+pub(super) struct Row<'a> {
+    pub(super) id: Text<'a>,
+    pub(super) category: Text<'a>,
+    pub(super) task_type: Text<'a>,
+    pub(super) status: Text<'a>,
+    pub(super) created: Text<'a>,
+    pub(super) started: Text<'a>,
+    pub(super) ended: Text<'a>,
+    pub(super) entity: Thing<'a>,
+    pub(super) parent: Thing<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+pub(super) enum Field {
+    Id,
+    Category,
+    Type,
+    Status,
+    CreatedTimestamp,
+    StartTimestamp,
+    EndTimestamp,
+    PrimaryEntity,
+    ParentEntity,
+    #[serde(other)]
+    Other,
+}
+
+/// A field that should be an entity.
+#[derive(Default)]
+pub(super) struct Thing<'a> {
+    entity_type: Text<'a>,
+    name: Text<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+pub(super) enum ThingField {
+    Type,
+    Value,
+    #[serde(other)]
+    Other,
+}
+
+/// A field that should be text.
+#[derive(Default)]
+pub(super) enum Text<'a> {
+    #[default]
+    Absent,
+    Word(Cow<'a, str>),
+    Whole(i128),
+    /// Any other JSON.
+    Other,
+}
+
+struct TextVisitor;
+
+/// A timestamp that is none.
+#[derive(Debug)]
+pub(super) struct Unreadable;
+
+// === impl Row ===
+
+impl Row<'_> {
+    /// The id. A number is taken for the text that it is written as: ids are decimal digits so far.
+    pub(super) fn id(&self) -> Option<TaskId> {
+        match &self.id {
+            Text::Word(word) => TaskId::new(word),
+            Text::Whole(n) => TaskId::new(&n.to_string()),
+            Text::Absent | Text::Other => None,
+        }
+    }
+
+    /// What the task is about, if the row says so.
+    pub(super) fn subject(&self) -> Option<Box<Subject>> {
+        let subject = Subject { entity: self.entity.entity(), parent: self.parent.entity() };
+        (!subject.is_empty()).then(|| Box::new(subject))
+    }
+}
+
+impl<'de> Deserialize<'de> for Row<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer)
+    }
+}
+
+impl<'de> Fields<'de> for Row<'de> {
+    type Name = Field;
+
+    fn read<A: MapAccess<'de>>(&mut self, name: Field, map: &mut A) -> Result<(), A::Error> {
+        let text = match name {
+            Field::Id => &mut self.id,
+            Field::Category => &mut self.category,
+            Field::Type => &mut self.task_type,
+            Field::Status => &mut self.status,
+            Field::CreatedTimestamp => &mut self.created,
+            Field::StartTimestamp => &mut self.started,
+            Field::EndTimestamp => &mut self.ended,
+            Field::PrimaryEntity => {
+                self.entity = map.next_value()?;
+                return Ok(());
+            }
+            Field::ParentEntity => {
+                self.parent = map.next_value()?;
+                return Ok(());
+            }
+            Field::Other => return map.next_value::<IgnoredAny>().map(|_| ()),
+        };
+        *text = map.next_value()?;
+        Ok(())
+    }
+}
+
+// === impl Thing ===
+
+impl Thing<'_> {
+    /// The entity, if anything is said of it.
+    fn entity(&self) -> Option<Entity> {
+        let (entity_type, name) = (self.entity_type.word().map(Label::new), self.name.word().map(Name::new));
+        (entity_type.is_some() || name.is_some()).then_some(Entity { entity_type, name })
+    }
+}
+
+impl<'de> Deserialize<'de> for Thing<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer)
+    }
+}
+
+impl<'de> Fields<'de> for Thing<'de> {
+    type Name = ThingField;
+
+    fn read<A: MapAccess<'de>>(&mut self, name: ThingField, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            ThingField::Type => self.entity_type = map.next_value()?,
+            ThingField::Value => self.name = map.next_value()?,
+            ThingField::Other => drop(map.next_value::<IgnoredAny>()?),
+        }
+        Ok(())
+    }
+}
+
+// === impl Text ===
+
+impl Text<'_> {
+    /// The word; an empty one is none, for an empty label would be no label to Prometheus.
+    pub(super) fn word(&self) -> Option<&str> {
+        match self {
+            Self::Word(word) if !word.is_empty() => Some(word),
+            _ => None,
+        }
+    }
+
+    pub(super) fn label(&self) -> Label {
+        self.word().map_or_else(Label::unknown, Label::new)
+    }
+
+    /// The instant. One up to the beginning of 1970 is some program's zero, not the time of a backup.
+    pub(super) fn time(&self) -> Result<Option<Timestamp>, Unreadable> {
+        match self {
+            Self::Absent => Ok(None),
+            Self::Word(word) => match word.parse() {
+                Ok(at) if at > Timestamp::UNIX_EPOCH => Ok(Some(at)),
+                _ => Err(Unreadable),
+            },
+            Self::Whole(_) | Self::Other => Err(Unreadable),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_borrowed_str<E: serde::de::Error>(self, word: &'de str) -> Result<Text<'de>, E> {
+        Ok(Text::Word(Cow::Borrowed(word)))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Text<'de>, E> {
+        Ok(Text::Word(Cow::Owned(word.to_owned())))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, n: u64) -> Result<Text<'de>, E> {
+        Ok(Text::Whole(n.into()))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, n: i64) -> Result<Text<'de>, E> {
+        Ok(Text::Whole(n.into()))
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<Text<'de>, E> {
+        Ok(Text::Absent)
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, _: bool) -> Result<Text<'de>, E> {
+        Ok(Text::Other)
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Text<'de>, E> {
+        Ok(Text::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Text<'de>, A::Error> {
+        IgnoredAny.visit_seq(list).map(|_| Text::Other)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Text<'de>, A::Error> {
+        IgnoredAny.visit_map(map).map(|_| Text::Other)
+    }
+}

@@ -1,0 +1,219 @@
+//! A page as the API answers it: the counts that it cannot do without, and its rows.
+//!
+//! Rows become tasks while they are read: neither the rows nor a tree of the JSON are ever held, so that memory
+//! follows the tasks and not what a broken server pads them with.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::row::{Row, Text};
+use crate::task::{Defect, Status, Task, TaskId};
+
+/// The largest `limit` and `total_count` that are believed. Four thousand million tasks take months to read.
+const MOST_ROWS: u64 = u32::MAX as u64;
+
+/// A page as it came.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Answer {
+    limit: Count,
+    total_count: Count,
+    #[serde(rename = "_embedded")]
+    embedded: Option<Object<Embedded>>,
+}
+
+/// What is an object of JSON and nothing else: serde takes a list for a struct, its values in the order of the fields.
+#[derive(Debug)]
+struct Object<T>(T);
+
+/// A number that the page cannot do without, or what stands in its place.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Count {
+    #[default]
+    Absent,
+    Whole(i128),
+    /// A fraction, or no number at all.
+    Other,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Embedded {
+    items: Option<Rows>,
+}
+
+/// The rows of a page.
+#[derive(Debug, Default)]
+pub(super) struct Rows {
+    /// Those that are tasks.
+    pub(super) tasks: Vec<Task>,
+    /// The ids of those without a status.
+    pub(super) without_status: Vec<TaskId>,
+    /// How many have no id.
+    pub(super) without_id: u64,
+    /// How many have a timestamp that is none.
+    pub(super) mended: u64,
+    /// The id of the first of those.
+    pub(super) first_mended: Option<TaskId>,
+}
+
+/// Reads a page.
+///
+/// # Errors
+/// If it is not JSON, or not an object in which `_embedded.items` is a list or null.
+pub(super) fn read(body: &[u8]) -> Result<Answer, serde_json::Error> {
+    serde_json::from_slice(body).map(|Object(answer)| answer)
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// How many rows the listing has.
+    ///
+    /// # Errors
+    /// In words, if that cannot be.
+    pub(super) fn total(&self) -> Result<u64, String> {
+        match self.total_count {
+            Count::Whole(n) => match u64::try_from(n) {
+                Ok(total) if total <= MOST_ROWS => Ok(total),
+                _ => Err(format!("its total_count is {n}")),
+            },
+            Count::Absent => Err("its total_count is missing or null".into()),
+            Count::Other => Err("its total_count is not a whole number".into()),
+        }
+    }
+
+    /// How many rows a page has: what the server says, else what it was `asked` for.
+    ///
+    /// # Errors
+    /// In words, if that cannot be.
+    pub(super) fn limit(&self, asked: u32) -> Result<u32, String> {
+        match self.limit {
+            Count::Absent => Ok(asked),
+            Count::Whole(n) => match u32::try_from(n) {
+                Ok(limit) if limit > 0 => Ok(limit),
+                _ => Err(format!("its limit is {n}")),
+            },
+            Count::Other => Err("its limit is not a whole number".into()),
+        }
+    }
+
+    /// Its rows: none where the API writes null for an empty list.
+    pub(super) fn into_rows(self) -> Rows {
+        self.embedded.and_then(|Object(embedded)| embedded.items).unwrap_or_default()
+    }
+}
+
+// === impl Object ===
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
+
+// === impl Count ===
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(match Text::deserialize(deserializer)? {
+            Text::Absent => Self::Absent,
+            Text::Whole(n) => Self::Whole(n),
+            Text::Word(_) | Text::Other => Self::Other,
+        })
+    }
+}
+
+// === impl Rows ===
+
+impl Rows {
+    /// How many there are, of every kind.
+    pub(super) fn len(&self) -> u64 {
+        (self.tasks.len() + self.without_status.len()) as u64 + self.without_id
+    }
+
+    fn push(&mut self, row: &Row<'_>) {
+        let Some(id) = row.id() else {
+            self.without_id += 1;
+            return;
+        };
+        let Some(status) = row.status.word() else {
+            self.without_status.push(id);
+            return;
+        };
+        let (created, started, ended) = (row.created.time(), row.started.time(), row.ended.time());
+        if created.is_err() || started.is_err() || ended.is_err() {
+            self.mended += 1;
+            self.first_mended.get_or_insert_with(|| id.clone());
+        }
+        let mut task = Task {
+            id,
+            category: row.category.label(),
+            task_type: row.task_type.label(),
+            status: Status::from_word(status),
+            created: created.unwrap_or_default(),
+            started: started.unwrap_or_default(),
+            ended: ended.unwrap_or_default(),
+            subject: None,
+        };
+        // Nobody is shown what other tasks are about, and there are many of them.
+        if task.has_gone_wrong() {
+            task.subject = row.subject();
+        }
+        self.tasks.push(task);
+    }
+
+    /// Each defect with the number of rows that have it and, where there is one, the id of such a row.
+    pub(super) fn defects(&self) -> [(Defect, u64, Option<&TaskId>); 3] {
+        [
+            (Defect::NoId, self.without_id, None),
+            (Defect::NoStatus, self.without_status.len() as u64, self.without_status.first()),
+            (Defect::BadTimestamp, self.mended, self.first_mended.as_ref()),
+        ]
+    }
+}
+
+impl<'de> Deserialize<'de> for Rows {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RowsVisitor;
+
+        impl<'de> Visitor<'de> for RowsVisitor {
+            type Value = Rows;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of tasks")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Rows, A::Error> {
+                let mut rows = Rows::default();
+                while let Some(row) = list.next_element()? {
+                    rows.push(&row);
+                }
+                Ok(rows)
+            }
+        }
+
+        deserializer.deserialize_seq(RowsVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! How each account stands, for whoever is on call: what is wrong first, in words, and then the numbers.
+//!
+//! Everything is from what polls have published, and nothing waits for one. Where the last poll failed, the numbers are
+//! old: they are shown with their age.
+//!
+//! A [`Report`] is bounded, whatever the number of accounts: those in trouble come first, and only the first
+//! [`MOST_WHOLE`] have their numbers in it. A report about one account has all of them.
+
+mod account;
+mod failures;
+mod health;
+mod numbers;
+mod problem;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+
+use serde::Serialize;
+
+pub use crate::ledger::Period;
+pub use account::{Account, words_of};
+pub use failures::{Entity, FailedTask};
+pub use health::Health;
+pub use numbers::{Kind, Numbers, Picture};
+pub use problem::{Problem, Severity};
+
+use crate::metrics::Exposition;
+use crate::time::Timestamp;
+
+/// How many accounts are told with their numbers in a report about all.
+pub const MOST_WHOLE: usize = 20;
+
+/// How accounts stand.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// The version of the exporter.
+    pub version: &'static str,
+    /// When the report was made, on this machine's clock.
+    pub generated: Timestamp,
+    /// Whether what failed tasks were about is told.
+    pub entities_shown: bool,
+    /// What is wrong with the exporter itself.
+    pub problems: Vec<Problem>,
+    /// How many accounts are polled.
+    pub accounts_total: usize,
+    /// Those that the report is about, those in trouble first.
+    pub accounts: Vec<Account>,
+}
+
+/// What a report is to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scope {
+    /// The one account that it is about; none: all.
+    pub account: Option<String>,
+    /// Whether it tells what failed tasks were about.
+    pub entities: bool,
+}
+
+// === impl Report ===
+
+impl Report {
+    /// How the accounts stand at `now`, on this machine's clock.
+    #[must_use]
+    pub fn new(exposition: &Exposition, scope: &Scope, now: Timestamp) -> Self {
+        let (accounts, accounts_total) = exposition.with_current(|current| {
+            let asked = |name: &str| scope.account.as_ref().is_none_or(|asked| asked == name);
+            let mut standing: Vec<_> = current
+                .iter()
+                .filter(|(account, _)| asked(account.name()))
+                .map(|(account, published)| (Account::brief(account.name(), published, now), *published))
+                .collect();
+            standing
+                .sort_by(|(a, _), (b, _)| (Reverse(a.health), &a.name).cmp(&(Reverse(b.health), &b.name)));
+            for (account, published) in standing.iter_mut().take(MOST_WHOLE) {
+                account.numbers = published.snapshot.as_deref().map(|it| Numbers::new(it, scope.entities));
+            }
+            (standing.into_iter().map(|(account, _)| account).collect(), current.len())
+        });
+        let version = env!("CARGO_PKG_VERSION");
+        let problems = exposition.config_is_refused().then(Problem::config_refused).into_iter().collect();
+        Self { version, generated: now, entities_shown: scope.entities, problems, accounts_total, accounts }
+    }
+}

@@ -1,0 +1,230 @@
+//! What is wrong with an account, and what to do about it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::account::words_of;
+use crate::metrics::{Failure, Published};
+use crate::time::{Timestamp, elapsed, later};
+
+/// A token that expires sooner is a problem: the alerts say so as well.
+const EXPIRES_SOON: Duration = Duration::from_hours(7 * 24);
+
+/// What the alert on old data allows beyond three intervals.
+const SLACK: Duration = Duration::from_mins(2);
+
+/// How bad a problem is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Nothing is wrong; the numbers say less than one may think.
+    Info,
+    /// It is to be looked at.
+    Warning,
+    /// The numbers are old, or soon will be.
+    Critical,
+}
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// A word for it: the reason of a failed poll, or one of the README's list.
+    pub id: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// What is wrong, in a sentence.
+    pub message: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+// === impl Severity ===
+
+impl Severity {
+    /// The word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+// === impl Problem ===
+
+impl Problem {
+    fn new(id: &'static str, severity: Severity, message: String, remedy: &'static str) -> Self {
+        Self { id, severity, message, remedy }
+    }
+
+    /// What was configured last is not in use.
+    pub(super) fn config_refused() -> Self {
+        Self::new(
+            "config_refused",
+            Severity::Warning,
+            "The configuration that was read last was refused: the one before is in use.".to_owned(),
+            "The log says what is wrong. Mend it and reload, before something restarts the exporter.",
+        )
+    }
+
+    /// Everything that is wrong with an account at `now`, the worst first.
+    pub(super) fn all(published: &Published, now: Timestamp) -> Vec<Self> {
+        let found = [
+            failed_poll(published, now),
+            old_data(published, now),
+            token(published, now),
+            drift(published),
+            first_pass(published),
+            heal(published),
+            not_counted(published),
+        ];
+        let mut problems: Vec<_> = found.into_iter().flatten().collect();
+        problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
+        problems
+    }
+}
+
+fn failed_poll(published: &Published, now: Timestamp) -> Option<Problem> {
+    let (at, Some(failure)) = published.last_poll? else { return None };
+    let ago = words_of(elapsed(at, now));
+    let (what, remedy) = explained(failure);
+    Some(Problem::new(
+        failure.as_str(),
+        Severity::Critical,
+        format!("The last poll failed {ago} ago: {what}."),
+        remedy,
+    ))
+}
+
+/// What happened, and what to do about it: the table of the README.
+fn explained(failure: Failure) -> (&'static str, &'static str) {
+    match failure.as_str() {
+        "auth" => (
+            "the API refused the token, or there is none",
+            "Check that the token file is there and readable, and that the token has not expired, belongs to the region of \
+             base_url, and may list tasks (of organizational_unit, if that is set).",
+        ),
+        "connect" => (
+            "no connection to the API, or one that broke before an answer",
+            "Check base_url, DNS, the firewall and the proxy; set ca_file if a certificate is not trusted.",
+        ),
+        "timeout" => (
+            "no whole answer in time, or a poll that hangs",
+            "If it lasts, raise poll.request_timeout or lower poll.page_size. For one that hangs, check that token_file \
+             can be read.",
+        ),
+        "throttled" => (
+            "the API answered 429, too many requests",
+            "Other callers of the organisation share its limit: lower poll.requests_per_second, or slow them down.",
+        ),
+        "server" => ("the API answered with a server error", "Wait; if it lasts, ask Clumio."),
+        "rejected" => ("the API rejected a request", "Check base_url and organizational_unit."),
+        "protocol" => (
+            "an answer that is no page of tasks, or pages that do not add up",
+            "Check base_url: a portal or a proxy may be answering. Raise limits.max_response_bytes if the log names it.",
+        ),
+        "state" => (
+            "the numbers were read, but cannot be written to the state directory, so that counters stand still",
+            "Make room on its disk, and let the user that runs the exporter write there.",
+        ),
+        _ => ("a fault of the exporter", "Please report it, with the log."),
+    }
+}
+
+/// The last poll succeeded, but that was long ago.
+fn old_data(published: &Published, now: Timestamp) -> Option<Problem> {
+    let age = elapsed(published.last_success?, now);
+    let is_old = age > published.interval * 3 + SLACK;
+    (is_old && published.up).then(|| {
+        let message = format!("The last poll ended {} ago, and none since.", words_of(age));
+        Problem::new(
+            "overdue",
+            Severity::Critical,
+            message,
+            "Look at the log and at /-/healthy: the poller may hang.",
+        )
+    })
+}
+
+fn token(published: &Published, now: Timestamp) -> Option<Problem> {
+    let expiry = published.token_expiry?;
+    let remedy = "Make a new token in the Clumio portal and put it into the token file.";
+    if expiry <= now {
+        let message = format!("The token says that it expired {} ago.", words_of(elapsed(expiry, now)));
+        return Some(Problem::new("token_expired", Severity::Warning, message, remedy));
+    }
+    (expiry <= later(now, EXPIRES_SOON)).then(|| {
+        let message = format!("The token expires in {}.", words_of(elapsed(now, expiry)));
+        Problem::new("token_expires", Severity::Warning, message, remedy)
+    })
+}
+
+fn drift(published: &Published) -> Option<Problem> {
+    let drift = published.snapshot.as_ref()?.drift.filter(|drift| *drift != 0)?;
+    let count = drift.unsigned_abs();
+    let (message, remedy) = if drift < 0 {
+        (
+            format!("The audit found {count} more tasks in the API than were counted."),
+            "A heal reads everything anew by itself. If it recurs, tasks are listed later than poll.overlap: raise it.",
+        )
+    } else {
+        (
+            format!("The audit found {count} fewer tasks in the API than were counted."),
+            "Check what the token may see. Nothing is taken back: an alert must not resolve when a token loses rights.",
+        )
+    };
+    Some(Problem::new("drift", Severity::Warning, message, remedy))
+}
+
+fn first_pass(published: &Published) -> Option<Problem> {
+    if published.snapshot.is_some() {
+        return None;
+    }
+    let message = match published.progress.get() {
+        Some(ratio) => format!("The first pass reads the history: {} % are done.", percent(ratio)),
+        None => "The first poll has not begun yet.".to_owned(),
+    };
+    let remedy = if matches!(published.last_poll, Some((_, Some(_)))) {
+        "There are no numbers before it is through, and it goes on only when polls succeed."
+    } else {
+        "Wait: there are no numbers before it is through."
+    };
+    Some(Problem::new("first_pass", Severity::Info, message, remedy))
+}
+
+fn heal(published: &Published) -> Option<Problem> {
+    let snapshot = published.snapshot.as_ref()?;
+    let ratio = published.progress.get();
+    if snapshot.window < published.window {
+        let message =
+            format!("The window became longer, and is filled: {} % are done.", percent(ratio.unwrap_or(0.0)));
+        return Some(Problem::new(
+            "heal",
+            Severity::Info,
+            message,
+            "Wait: until then the shorter window counts.",
+        ));
+    }
+    let message = format!("A heal reads everything anew beside the polls: {} % are done.", percent(ratio?));
+    Some(Problem::new("heal", Severity::Info, message, "Wait: polls go on meanwhile."))
+}
+
+fn not_counted(published: &Published) -> Option<Problem> {
+    let snapshot = published.snapshot.as_ref()?;
+    let (missed, vanished) = (snapshot.missed_total, snapshot.vanished_total);
+    (missed + vanished > 0).then(|| {
+        let message = format!(
+            "Since the exporter started to count, {missed} tasks were listed too late to be in the counters, and \
+             {vanished} open ones vanished from the API."
+        );
+        Problem::new("not_counted", Severity::Info, message, "Look at such tasks in the Clumio portal; see the README.")
+    })
+}
+
+/// The part in percent, rounded down: 100 is when it is done.
+fn percent(ratio: f64) -> String {
+    format!("{:.0}", (ratio * 100.0).floor())
+}

@@ -1,0 +1,155 @@
+//! What is told of an account in each state that it can be in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::*;
+use crate::clumio::Reason;
+use crate::ledger::{Ledger, PollTime, Rules, Snapshot};
+use crate::metrics::{self, Failure};
+use crate::poll::Progress;
+use crate::task::{Label, Name, Status, Subject, Task, TaskId};
+
+fn second(at: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + at).expect("the second must be in range")
+}
+
+/// The numbers of an account in which one task failed that was about a volume, and one is open.
+fn snapshot() -> Snapshot {
+    let (hour, day) = (Duration::from_hours(1), Duration::from_hours(24));
+    let rules = Rules { window: day, overlap: hour, counter_hold: hour, max_categories: 20, max_kinds: 200 };
+    let mut ledger = Ledger::new(rules, second(-600), second(-86_400));
+    let entity = crate::task::Entity { entity_type: None, name: Some(Name::new("vol-1")) };
+    let task = |id, status, ended: Option<i64>| Task {
+        id: TaskId::new(id).expect("the id must be valid"),
+        category: Label::new("backup"),
+        task_type: Label::new("ebs"),
+        status,
+        created: Some(second(-120)),
+        started: None,
+        ended: ended.map(second),
+        subject: ended.map(|_| Box::new(Subject { entity: Some(entity.clone()), parent: None })),
+    };
+    let time = PollTime { first_answer: second(0), last_answer: second(0), latest: second(0) };
+    ledger.commit(vec![task("7", Status::Failed, Some(-60)), task("8", Status::Queued, None)], time)
+}
+
+/// An account that is polled each minute.
+fn account(exposition: &Exposition, name: &str) -> Arc<metrics::Account> {
+    let (minute, day) = (Duration::from_mins(1), Duration::from_hours(24));
+    exposition.add_account(name, minute, day, &Arc::<Progress>::default())
+}
+
+fn report(exposition: &Exposition, entities: bool, at: i64) -> Report {
+    Report::new(exposition, &Scope { account: None, entities }, second(at))
+}
+
+/// The health, the summary and the problems of the first account.
+fn told(exposition: &Exposition, at: i64) -> String {
+    let report = report(exposition, false, at);
+    let account = &report.accounts[0];
+    let problems = account.problems.iter().map(|problem| format!(" [{}] {}", problem.id, problem.message));
+    format!("{}: {}{}", account.health.as_str(), account.summary, problems.collect::<String>())
+}
+
+#[test]
+fn an_account_is_told_in_a_sentence_in_every_state() {
+    let (exposition, took) = (Exposition::new(), Duration::from_secs(1));
+    let account = account(&exposition, "prod");
+    let first = "starting: No poll has ended yet. [first_pass] The first poll has not begun yet.";
+    assert_eq!(told(&exposition, 0), first);
+    account.failed(Failure::Api(Reason::Auth), Some(took), second(0));
+    let refused = "failing: No poll has succeeded yet: there are no numbers. [auth] The last poll failed 5 s ago: the API \
+                   refused the token, or there is none. [first_pass] The first poll has not begun yet.";
+    assert_eq!(told(&exposition, 5), refused);
+    account.succeeded(snapshot(), None, took, second(60));
+    assert_eq!(told(&exposition, 90), "healthy: All is well: the last poll succeeded 30 s ago.");
+    let late = "healthy: The last poll succeeded 2 min ago, and the next one has not ended yet.";
+    assert_eq!(told(&exposition, 191), late);
+    let overdue = "failing: The last poll that succeeded ended 10 min ago: as old are the numbers. [overdue] The last poll \
+                   ended 10 min ago, and none since.";
+    assert_eq!(told(&exposition, 660), overdue);
+    account.failed(Failure::Panic, None, second(300));
+    assert!(told(&exposition, 360).starts_with("failing: The last poll that succeeded ended 5 min ago"));
+    account.succeeded(Snapshot { drift: Some(-3), ..snapshot() }, None, took, second(420));
+    let drift = "degraded: The last poll succeeded 0 s ago, but there is something to look at. [drift] The audit found 3 \
+                 more tasks in the API than were counted.";
+    assert_eq!(told(&exposition, 420), drift);
+    account.not_kept(snapshot(), took, second(480));
+    assert!(told(&exposition, 480).contains("[state] The last poll failed 0 s ago"));
+    account.succeeded(snapshot(), None, took, second(540));
+    account.token_expires(Some(second(540 + 7_200)));
+    assert!(told(&exposition, 540).ends_with("[token_expires] The token expires in 2 h."));
+    assert!(
+        told(&exposition, 540 + 7_260).contains("[token_expired] The token says that it expired 1 min ago.")
+    );
+}
+
+#[test]
+fn a_configuration_that_was_refused_is_told_until_one_is_in_use() {
+    let exposition = Exposition::new();
+    let told =
+        || report(&exposition, false, 0).problems.into_iter().map(|problem| problem.id).collect::<Vec<_>>();
+    exposition.config_read(Some(second(0)));
+    assert_eq!(told(), [""; 0]);
+    exposition.config_read(None);
+    assert_eq!(told(), ["config_refused"]);
+    exposition.config_read(Some(second(60)));
+    exposition.web_config_read(false);
+    assert_eq!(told(), ["config_refused"]);
+    exposition.web_config_read(true);
+    assert_eq!(told(), [""; 0]);
+}
+
+#[test]
+fn every_reason_has_words_and_a_remedy_of_its_own() {
+    let exposition = Exposition::new();
+    let account = account(&exposition, "prod");
+    let mut remedies = std::collections::BTreeSet::new();
+    for failure in Failure::ALL {
+        account.failed(failure, None, second(0));
+        let problem = report(&exposition, false, 0).accounts.remove(0).problems.remove(0);
+        assert_eq!((problem.id, problem.severity), (failure.as_str(), Severity::Critical));
+        assert_eq!(problem.message.contains("a fault of the exporter"), failure == Failure::Panic);
+        remedies.insert(problem.remedy);
+    }
+    assert_eq!(remedies.len(), Failure::ALL.len());
+}
+
+#[test]
+fn the_report_as_json_has_these_fields() {
+    let exposition = Exposition::new();
+    account(&exposition, "prod").succeeded(snapshot(), None, Duration::from_secs(1), second(0));
+    let json =
+        |entities| serde_json::to_value(report(&exposition, entities, 60)).expect("it must be written");
+    let told = json(true);
+    let account = &told["accounts"][0];
+    assert_eq!(account["last_success"], "2027-01-15T08:00:00Z");
+    assert_eq!(account["numbers"]["kinds"][0]["tasks"], serde_json::json!({"failed": 1, "queued": 1}));
+    let failed = &account["numbers"]["last_failures"][0];
+    assert_eq!(
+        (&failed["id"], &failed["status"], &failed["type"]),
+        (&"7".into(), &"failed".into(), &"ebs".into())
+    );
+    assert_eq!(failed["entity"], serde_json::json!({"type": null, "value": "vol-1"}));
+    assert_eq!(account["numbers"]["ended"]["periods"].as_array().map(Vec::len), Some(25));
+    assert!(!json(false).to_string().contains("vol-1"), "what it was about must not be told");
+}
+
+#[test]
+fn those_in_trouble_come_first_and_only_the_first_are_told_whole() {
+    let exposition = Exposition::new();
+    for n in 0..30 {
+        let account = account(&exposition, &format!("a{n:02}"));
+        account.succeeded(snapshot(), None, Duration::from_secs(1), second(0));
+        if n == 29 {
+            account.failed(Failure::Api(Reason::Server), None, second(0));
+        }
+    }
+    let told = report(&exposition, false, 1);
+    assert_eq!((told.accounts[0].name.as_str(), told.accounts_total), ("a29", 30));
+    assert_eq!(told.accounts.iter().filter(|account| account.numbers.is_some()).count(), MOST_WHOLE);
+    let scope = Scope { account: Some("a28".to_owned()), entities: false };
+    let one = Report::new(&exposition, &scope, second(1));
+    assert!(one.accounts.len() == 1 && one.accounts[0].numbers.is_some());
+}

@@ -1,0 +1,113 @@
+//! The scheduler: a poller for each account, on a timer of its own, watched by a supervisor.
+//!
+//! Accounts share connections and nothing else. Each poller is a task of its own: one that waits, fails, hangs or
+//! panics holds up no other. What an account knows outlives that task, so that the supervisor and a reload can stop it
+//! and start another.
+
+mod activity;
+mod clients;
+mod poller;
+mod reload;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use tokio::time::{MissedTickBehavior, interval};
+
+use supervisor::Supervised;
+
+pub use clients::{Clients, Plan};
+pub use reload::{Applied, Change};
+
+use crate::clumio::Client;
+use crate::config::Settings;
+use crate::metrics::Exposition;
+use crate::state::Directory;
+use crate::time::{Clock, SystemClock};
+
+/// How often the supervisor looks at each account.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The accounts that are polled; none at first.
+pub struct Accounts {
+    exposition: Arc<Exposition>,
+    clock: Arc<dyn Clock>,
+    /// Where what they know is kept; none if it is not.
+    state: Option<Arc<Directory>>,
+    members: Mutex<Members>,
+}
+
+/// Accounts by their names.
+type Members = BTreeMap<String, Member>;
+
+/// An account that is polled.
+struct Member {
+    plan: Plan,
+    supervised: Supervised<Client>,
+}
+
+/// Why accounts cannot be polled as configured: one message each, which names the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<String>);
+
+// === impl Problems ===
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+// === impl Accounts ===
+
+impl Accounts {
+    /// No accounts yet; what is polled is put on `exposition`, and kept in `state`.
+    #[must_use]
+    pub fn new(exposition: Arc<Exposition>, state: Option<Directory>) -> Self {
+        let (clock, state) = (Arc::new(SystemClock::new()), state.map(Arc::new));
+        Self { exposition, clock, state, members: Mutex::default() }
+    }
+
+    /// Polls every account of `settings` once, all at the same time. Gives whether all succeeded.
+    ///
+    /// # Errors
+    /// When an account cannot be set up; nothing was sent then.
+    pub async fn poll_once(&self, settings: &Settings) -> Result<bool, Problems> {
+        let change = self.prepare(settings)?;
+        let polls = change.opened.into_iter().map(async |opened| self.poller(opened).await.poll().await);
+        Ok(join_all(polls).await.into_iter().all(|succeeded| succeeded))
+    }
+
+    /// Starts pollers again that have died or hang; never returns.
+    pub async fn supervise(self: Arc<Self>) {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            looks.tick().await;
+            self.members().values_mut().for_each(|member| member.supervised.look());
+        }
+    }
+
+    /// Whether every poller gets on, however the API answers.
+    ///
+    /// # Errors
+    /// Which do not, though they were started again and again for minutes.
+    pub fn health(&self) -> Result<(), String> {
+        let members = self.members();
+        let complaints: Vec<_> =
+            members.values().filter_map(|member| member.supervised.complaint()).collect();
+        if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
