@@ -1,0 +1,143 @@
+//! The thread of the database.
+//!
+//! SQLite blocks, for milliseconds in a poll and longer on a slow disk, so it has a thread of its own. Jobs run one after
+//! the other. A job whose caller gives up runs to its end all the same: a transaction is committed or not, and the next
+//! job sees which.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use super::account::{self, Identity};
+use super::database::Database;
+use super::replica::Replica;
+use super::{Error, Result, Rules, retention};
+use crate::time::Timestamp;
+
+type Job = Box<dyn FnOnce(&mut Database) + Send>;
+
+/// The database of all accounts. Clones share it; it is closed when the last one is dropped.
+#[derive(Debug, Clone)]
+pub struct Store {
+    jobs: Arc<Sender<Job>>,
+}
+
+/// How the database is, for self-metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreStatus {
+    /// The size of the database and its WAL; none in memory.
+    pub bytes: Option<u64>,
+    /// When this process last wrote to it.
+    pub last_write: Option<Timestamp>,
+    /// When a database that could not be used was replaced.
+    pub recovered: Option<Timestamp>,
+}
+
+// === impl Store ===
+
+impl Store {
+    /// A database in memory, which ends with the process.
+    ///
+    /// # Errors
+    /// When there is no memory for it.
+    pub fn in_memory() -> Result<Self> {
+        Ok(Self::start(Database::in_memory()?))
+    }
+
+    /// The database in a state directory. It reads files, and waits for them.
+    ///
+    /// # Errors
+    /// When the directory cannot be used, or another process uses it, or its database cannot be read. A damaged database
+    /// is no error: it is renamed and an empty one takes its place.
+    pub fn open(directory: &Path) -> Result<Self> {
+        Ok(Self::start(Database::open(directory)?))
+    }
+
+    fn start(mut database: Database) -> Self {
+        let (jobs, next) = channel::<Job>();
+        let run = move || {
+            for job in next {
+                job(&mut database);
+            }
+        };
+        let thread = thread::Builder::new().name("database".to_owned());
+        // The thread ends when the last handle is dropped.
+        thread.spawn(run).expect("a thread must start");
+        Self { jobs: Arc::new(jobs) }
+    }
+
+    /// The replica of an account, for a process that begins to poll it.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub async fn replica(&self, name: &str, identity: Identity, rules: Rules) -> Result<Replica> {
+        let (account_name, begun) = (name.to_owned(), identity.clone());
+        let begin = move |database: &mut Database| {
+            let account = database.begin(&account_name, &begun)?;
+            Ok((account, database.generation()))
+        };
+        let (account, generation) = self.run(begin).await?;
+        Ok(Replica::new(self.clone(), name.to_owned(), identity, rules, (account, generation)))
+    }
+
+    /// Forgets an account in the background.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn retire(&self, account: i64) -> Result<()> {
+        self.run(move |database| database.write(None, |db| account::retire(db, account))).await
+    }
+
+    /// Removes some rows of accounts that are no longer there; gives whether there are more.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn purge_retired(&self) -> Result<bool> {
+        self.run(|database| database.write(None, retention::purge_retired)).await
+    }
+
+    /// How the database is.
+    ///
+    /// # Errors
+    /// When its thread has failed.
+    pub async fn status(&self) -> Result<StoreStatus> {
+        let status = |database: &mut Database| {
+            let (bytes, last_write) = (database.bytes(), database.last_write());
+            Ok(StoreStatus { bytes, last_write, recovered: database.recovered() })
+        };
+        self.run(status).await
+    }
+
+    /// For tests: lets every commit fail from now on, as a full disk does, or no longer.
+    #[doc(hidden)]
+    pub async fn set_fails_commits(&self, fails: bool) {
+        let set = move |database: &mut Database| {
+            database.set_fails_commits(fails);
+            Ok(())
+        };
+        // It has no other result than the thread's end.
+        let _ = self.run(set).await;
+    }
+
+    /// Runs a job on the thread of the database. A panic in it continues in the caller.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut Database) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (done, result) = oneshot::channel();
+        let job = move |database: &mut Database| {
+            let outcome = catch_unwind(AssertUnwindSafe(|| job(database)));
+            // Whoever asked may have given up.
+            let _ = done.send(outcome);
+        };
+        self.jobs.send(Box::new(job)).map_err(|_| Error::Thread)?;
+        match result.await.map_err(|_| Error::Thread)? {
+            Ok(outcome) => outcome,
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The replica: a local copy of the task list, and the queries behind every published number.
+//!
+//! Everything is in one SQLite database, in the state directory or in memory. What polls read is stored by idempotent
+//! upserts by id ([`merge`] has the rules); every number is a query at one instant T ([`gauges`]). Numbers can be late
+//! but cannot drift: there is nothing to repair but rows, by reading them again.
+//!
+//! A poll is one transaction ([`commit`]): rows, counters, holds and marks in time together, or nothing. The numbers to
+//! publish are queried before it is committed, because SQLite rolls back by itself when a disk is full. What the API
+//! cannot tell again, counters and marks, has checksums.
+//!
+//! [`Store`] runs the database on a thread of its own, since SQLite blocks. [`Replica`] is one account in it.
+//!
+//! This is the only module with SQL. Every query is a named function beside its text.
+
+mod account;
+mod commit;
+mod database;
+mod directory;
+mod entities;
+mod error;
+mod gauges;
+mod handle;
+mod histogram;
+mod labels;
+mod marks;
+mod merge;
+mod outcomes;
+mod replica;
+mod retention;
+mod segments;
+mod series;
+mod snapshot;
+mod status;
+mod tasks;
+
+pub use account::{AccountState, Identity};
+pub use commit::{Committed, PollCommit, SliceCommit};
+pub use error::Error;
+pub use handle::{Store, StoreStatus};
+pub use histogram::DurationHistogram;
+pub use marks::{Marks, PollInstant};
+pub use merge::Source;
+pub use outcomes::{FailedTask, Outcomes, Period, Periods};
+pub use replica::Replica;
+pub use segments::Segment;
+pub use snapshot::{KindSample, Snapshot, StatusSample};
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// What numbers and rows depend on besides the tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// How long ended tasks stay in the gauges.
+    pub window: Duration,
+    /// The longest time from the creation of a task until the API lists it.
+    pub overlap: Duration,
+    /// How long rows are kept.
+    pub retention: Duration,
+    /// How long a new series is published as 0.
+    pub counter_hold: Duration,
+    /// Categories with series of their own.
+    pub max_categories: usize,
+    /// Pairs of category and type with series of their own.
+    pub max_kinds: usize,
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+/// Microseconds since 1970, as times are stored.
+fn micros(at: Timestamp) -> i64 {
+    at.as_microsecond()
+}
+
+/// The time of a stored value; what is out of range becomes the nearest time that can be written.
+fn timestamp(micros: i64) -> Timestamp {
+    let nearest = if micros < 0 { Timestamp::MIN } else { Timestamp::MAX };
+    Timestamp::from_microsecond(micros).unwrap_or(nearest)
+}

@@ -1,0 +1,225 @@
+//! One account in the database, as the poll sees it.
+//!
+//! The interface is narrow, so that a database which several exporters share can take its place.
+
+use crate::task::TaskId;
+use crate::time::Timestamp;
+
+use super::account::{AccountState, Identity};
+use super::commit::{self, Committed, PollCommit, SliceCommit};
+use super::database::{Commit, Database};
+use super::handle::Store;
+use super::outcomes::{self, Outcomes};
+use super::segments::{self, Segment};
+use super::snapshot::Snapshot;
+use super::tasks;
+use super::{Error, Result, Rules, gauges};
+
+/// The replica of the task list of one account.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    store: Store,
+    name: String,
+    identity: Identity,
+    rules: Rules,
+    account: i64,
+    generation: u64,
+}
+
+// === impl Replica ===
+
+impl Replica {
+    pub(super) fn new(
+        store: Store,
+        name: String,
+        identity: Identity,
+        rules: Rules,
+        (account, generation): (i64, u64),
+    ) -> Self {
+        Self { store, name, identity, rules, account, generation }
+    }
+
+    /// The rules by which it is evaluated.
+    #[must_use]
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Evaluates it by other rules from now on.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// The database it is in.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The same account in a database that has replaced a damaged one.
+    ///
+    /// # Errors
+    /// When that cannot be written.
+    pub async fn reopened(&self) -> Result<Self> {
+        self.store.replica(&self.name, self.identity.clone(), self.rules.clone()).await
+    }
+
+    /// Forgets the account: its rows are removed in the background.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn retire(&self) -> Result<()> {
+        self.store.retire(self.account).await
+    }
+
+    /// What is known of the account besides its rows; none before its initial sync has begun.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn load(&self) -> Result<Option<AccountState>> {
+        self.read(AccountState::load).await
+    }
+
+    /// The numbers as of a state.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn snapshot(&self, state: AccountState) -> Result<Snapshot> {
+        let window = self.rules.window;
+        self.read(move |db, account| gauges::snapshot(db, account, &state, window)).await
+    }
+
+    /// Stores rows with the state that they lead to, in one transaction.
+    ///
+    /// # Errors
+    /// When it cannot be committed; then nothing was changed.
+    pub async fn commit_slice(&self, slice: SliceCommit) -> Result<AccountState> {
+        let rules = self.rules.clone();
+        self.write(move |db, account| commit::slice(db, account, &rules, slice)).await
+    }
+
+    /// Stores what a poll has read and evaluates the numbers, in one transaction. If only its commit fails, the numbers
+    /// are there all the same, with the reason.
+    ///
+    /// # Errors
+    /// When the transaction failed before its commit.
+    pub async fn commit_poll(&self, poll: PollCommit) -> Result<(Committed, Result<()>)> {
+        let (account, generation, rules) = (self.account, self.generation, self.rules.clone());
+        let job = move |database: &mut Database| {
+            database.commit(Some(generation), |db| commit::poll(db, account, &rules, poll))
+        };
+        Ok(match self.store.run(job).await? {
+            Commit::Done(committed) => (committed, Ok(())),
+            Commit::RolledBack(committed, error) => (committed, Err(error)),
+        })
+    }
+
+    /// Writes the state alone.
+    ///
+    /// # Errors
+    /// When it cannot be committed.
+    pub async fn save(&self, state: AccountState) -> Result<()> {
+        self.write(move |db, account| state.save(db, account)).await
+    }
+
+    /// The ids of open and provisional tasks, which every poll has to read.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn followed(&self) -> Result<Vec<TaskId>> {
+        self.read(tasks::followed).await
+    }
+
+    /// At most `limit` vanished tasks, after skipping `offset` of them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn vanished(&self, offset: u64, limit: u64) -> Result<Vec<TaskId>> {
+        self.read(move |db, account| tasks::vanished(db, account, offset, limit)).await
+    }
+
+    /// The newest creation time of a row, and a task that has it; none in an empty replica.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn newest(&self) -> Result<Option<(Timestamp, TaskId)>> {
+        self.read(tasks::newest).await
+    }
+
+    /// Rows created from `from` until before `to`, without vanished ones.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn count(&self, from: Timestamp, to: Timestamp) -> Result<u64> {
+        self.read(move |db, account| segments::count(db, account, from, to)).await
+    }
+
+    /// The quietest second within five minutes of `near` and between the bounds.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn quiet_second(&self, near: Timestamp, bounds: (Timestamp, Timestamp)) -> Result<Timestamp> {
+        self.read(move |db, account| segments::quiet_second(db, account, near, bounds)).await
+    }
+
+    /// The segments of the covered past between two times, oldest first; what begins elsewhere is removed.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub async fn segments(&self, from: Timestamp, until: Timestamp) -> Result<Vec<Segment>> {
+        self.write(move |db, account| {
+            segments::trim(db, account, from, until)?;
+            segments::all(db, account)
+        })
+        .await
+    }
+
+    /// Adds segments, or replaces those with the same start.
+    ///
+    /// # Errors
+    /// When it cannot be committed.
+    pub async fn put_segments(&self, segments: Vec<Segment>) -> Result<()> {
+        self.write(move |db, account| {
+            segments.iter().try_for_each(|segment| segments::put(db, account, segment))
+        })
+        .await
+    }
+
+    /// How the tasks of the window ended, and the newest that failed, for people.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn outcomes(&self, time: Timestamp) -> Result<Outcomes> {
+        let window = self.rules.window;
+        self.read(move |db, account| outcomes::outcomes(db, account, time, window)).await
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&rusqlite::Connection, i64) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (account, generation) = (self.account, self.generation);
+        self.store.run(move |database| database.read(generation, |db| query(db, account))).await
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&rusqlite::Connection, i64) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (account, generation) = (self.account, self.generation);
+        let job = move |database: &mut Database| {
+            database.write(Some(generation), |db| operation(db, account))
+        };
+        self.store.run(job).await
+    }
+}
+
+// === impl Error ===
+
+impl Error {
+    /// Whether the account has to start cold, because a damaged database was replaced.
+    #[must_use]
+    pub fn is_replaced(&self) -> bool {
+        matches!(self, Self::Replaced)
+    }
+}

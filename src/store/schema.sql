@@ -1,0 +1,85 @@
+-- Version 1. Times are microseconds since 1970 (UTC); durations are microseconds.
+
+-- One row per account. It holds what the API cannot tell again, so it has a checksum (see account.rs).
+CREATE TABLE account (
+    id                  INTEGER PRIMARY KEY,
+    name                TEXT UNIQUE, -- NULL: retired; its rows are removed in the background
+    base_url            TEXT NOT NULL,
+    organizational_unit TEXT NOT NULL,
+    state               TEXT NOT NULL, -- JSON: marks in time, progress of the initial sync, totals
+    checksum            INTEGER NOT NULL
+) STRICT;
+
+-- A pair of category and type that has series of its own. What is beyond the limits is stored as `other`.
+CREATE TABLE kind (
+    id       INTEGER PRIMARY KEY,
+    account  INTEGER NOT NULL,
+    category TEXT NOT NULL,
+    type     TEXT NOT NULL,
+    UNIQUE (account, category, type)
+) STRICT;
+
+-- Statuses that this version does not know; the ids 0 to 5 are the known ones.
+CREATE TABLE unknown_status (
+    id      INTEGER PRIMARY KEY,
+    account INTEGER NOT NULL,
+    word    TEXT NOT NULL,
+    UNIQUE (account, word)
+) STRICT;
+
+-- What tasks are about. The key is the API's id, or the value if the id is null; the name is that of the newest task.
+CREATE TABLE entity (
+    id      INTEGER PRIMARY KEY,
+    account INTEGER NOT NULL,
+    type    TEXT, -- NULL if the API names none
+    key     TEXT NOT NULL,
+    has_id  INTEGER NOT NULL,
+    name    TEXT,
+    named   INTEGER NOT NULL -- creation of the task that gave the name
+) STRICT;
+CREATE UNIQUE INDEX entity_key ON entity (account, key, has_id, coalesce(type, ''));
+
+-- The replica of the task list.
+CREATE TABLE task (
+    account INTEGER NOT NULL,
+    id      ANY NOT NULL, -- an integer if it prints back identically, else text
+    kind    INTEGER NOT NULL,
+    status  INTEGER NOT NULL,
+    phase   INTEGER NOT NULL, -- 0 open, 1 provisional, 2 ended, 3 vanished
+    created INTEGER NOT NULL,
+    started INTEGER,
+    ended   INTEGER,
+    entity  INTEGER,
+    parent  INTEGER,
+    flags   INTEGER NOT NULL, -- see merge.rs
+    since   INTEGER, -- elapsed time since which it is missing, provisional or vanished
+    missing INTEGER, -- polls in which it was missing
+    PRIMARY KEY (account, id)
+) STRICT, WITHOUT ROWID;
+-- Queries repeat the conditions of these indexes, because SQLite uses a partial index only then.
+CREATE INDEX task_created ON task (account, created);
+CREATE INDEX task_ended ON task (kind, status, ended) WHERE ended IS NOT NULL;
+CREATE INDEX task_followed ON task (account, phase, kind, status, created) WHERE phase <> 2;
+CREATE INDEX task_failed ON task (account, ended) WHERE ended IS NOT NULL AND status <> 3;
+
+-- Counters and histograms with their holds. They cannot be read again either: each row has a checksum (see series.rs).
+CREATE TABLE series (
+    kind       INTEGER NOT NULL,
+    family     INTEGER NOT NULL, -- 0 created, 1 ended, 2 run duration, 3 queue duration
+    status     INTEGER NOT NULL, -- -1 in families without a status
+    value      TEXT NOT NULL, -- JSON: a number or a histogram
+    published  TEXT, -- what is published while the series is held; NULL: the value
+    held_since INTEGER, -- elapsed time since which it is published like that; NULL: not yet published
+    checksum   INTEGER NOT NULL,
+    PRIMARY KEY (kind, family, status)
+) STRICT, WITHOUT ROWID;
+
+-- Segments of the covered past, by their first creation time; each ends where the next begins.
+CREATE TABLE segment (
+    account    INTEGER NOT NULL,
+    start      INTEGER NOT NULL,
+    difference INTEGER NOT NULL, -- API count minus replica count, when it was last audited
+    skipped    INTEGER NOT NULL, -- rows of it without id or status
+    audited    INTEGER NOT NULL, -- elapsed time of the last audit
+    PRIMARY KEY (account, start)
+) STRICT, WITHOUT ROWID;
