@@ -3,7 +3,7 @@
 //! The API's words are open sets. A status, category or type that nobody has heard of is carried as text
 //! and never fails anything; see "Words" in the API notes of the vendor's `GET /tasks` page.
 
-mod subject;
+mod entity;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use subject::{Entity, NAME_BYTES, Name, Subject};
+pub use entity::{Entity, NAME_BYTES, Name};
 
 use crate::time::Timestamp;
 
@@ -74,8 +74,10 @@ pub struct Task {
     pub started: Option<Timestamp>,
     /// When it ended; none while it is open.
     pub ended: Option<Timestamp>,
-    /// What it is about, as far as the API says so; read only of tasks that have [gone wrong](Task::has_gone_wrong).
-    pub subject: Option<Box<Subject>>,
+    /// What it is about, the API's `primary_entity`; administrative tasks may have none.
+    pub primary: Option<Box<Entity>>,
+    /// What that is part of, the API's `parent_entity`.
+    pub parent: Option<Box<Entity>>,
 }
 
 /// What can be wrong with a row. A row without an id or a status is skipped; a bad timestamp is taken as none.
@@ -201,6 +203,12 @@ impl Status {
         !matches!(self, Self::Other(_))
     }
 
+    /// Whether the status is one of the known open ones.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Queued | Self::InProgress | Self::Aborting)
+    }
+
     /// Whether the status is known to be final.
     #[must_use]
     pub fn is_final(&self) -> bool {
@@ -230,9 +238,8 @@ impl Task {
     #[must_use]
     pub fn has_ended(&self) -> bool {
         match &self.status {
-            Status::Queued | Status::InProgress | Status::Aborting => false,
-            Status::Completed | Status::Failed | Status::Aborted => true,
             Status::Other(_) => self.ended.is_some(),
+            known => !known.is_open(),
         }
     }
 
@@ -283,8 +290,11 @@ mod tests {
     fn every_known_status_is_read_back_from_its_word() {
         for status in Status::OPEN.into_iter().chain(Status::ENDED) {
             assert_eq!(Status::from_word(status.as_str()), status);
+            assert_ne!(status.is_open(), status.is_final(), "{status:?}");
         }
-        assert_eq!(Status::from_word("paused"), Status::Other(Label::new("paused")));
+        let unknown = Status::from_word("paused");
+        assert!(!unknown.is_open() && !unknown.is_final());
+        assert_eq!(unknown, Status::Other(Label::new("paused")));
     }
 
     #[test]
@@ -297,7 +307,8 @@ mod tests {
             created: None,
             started: None,
             ended: None,
-            subject: None,
+            primary: None,
+            parent: None,
         };
         assert!(!task.has_ended());
         task.ended = Some(Timestamp::UNIX_EPOCH);

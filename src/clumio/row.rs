@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::lenient::{Fields, object};
-use crate::task::{Entity, Label, Name, Subject, TaskId};
+use crate::task::{Entity, Label, Name, TaskId};
 use crate::time::Timestamp;
 
 /// The fields of a row that the numbers need.
@@ -23,8 +23,8 @@ pub(super) struct Row<'a> {
     pub(super) created: Text<'a>,
     pub(super) started: Text<'a>,
     pub(super) ended: Text<'a>,
-    pub(super) entity: Thing<'a>,
-    pub(super) parent: Thing<'a>,
+    pub(super) primary: EntityRow<'a>,
+    pub(super) parent: EntityRow<'a>,
 }
 
 #[derive(Deserialize)]
@@ -45,15 +45,17 @@ pub(super) enum Field {
 
 /// A field that should be an entity.
 #[derive(Default)]
-pub(super) struct Thing<'a> {
+pub(super) struct EntityRow<'a> {
     entity_type: Text<'a>,
+    id: Text<'a>,
     name: Text<'a>,
 }
 
 #[derive(Deserialize)]
 #[serde(field_identifier, rename_all = "snake_case")]
-pub(super) enum ThingField {
+pub(super) enum EntityField {
     Type,
+    Id,
     Value,
     #[serde(other)]
     Other,
@@ -79,19 +81,9 @@ pub(super) struct Unreadable;
 // === impl Row ===
 
 impl Row<'_> {
-    /// The id. A number is taken for the text that it is written as: ids are decimal digits so far.
+    /// The id, unless it is missing or too long.
     pub(super) fn id(&self) -> Option<TaskId> {
-        match &self.id {
-            Text::Word(word) => TaskId::new(word),
-            Text::Whole(n) => TaskId::new(&n.to_string()),
-            Text::Absent | Text::Other => None,
-        }
-    }
-
-    /// What the task is about, if the row says so.
-    pub(super) fn subject(&self) -> Option<Box<Subject>> {
-        let subject = Subject { entity: self.entity.entity(), parent: self.parent.entity() };
-        (!subject.is_empty()).then(|| Box::new(subject))
+        TaskId::new(&self.id.id()?)
     }
 }
 
@@ -114,7 +106,7 @@ impl<'de> Fields<'de> for Row<'de> {
             Field::StartTimestamp => &mut self.started,
             Field::EndTimestamp => &mut self.ended,
             Field::PrimaryEntity => {
-                self.entity = map.next_value()?;
+                self.primary = map.next_value()?;
                 return Ok(());
             }
             Field::ParentEntity => {
@@ -128,30 +120,32 @@ impl<'de> Fields<'de> for Row<'de> {
     }
 }
 
-// === impl Thing ===
+// === impl EntityRow ===
 
-impl Thing<'_> {
-    /// The entity, if anything is said of it.
-    fn entity(&self) -> Option<Entity> {
-        let (entity_type, name) = (self.entity_type.word().map(Label::new), self.name.word().map(Name::new));
-        (entity_type.is_some() || name.is_some()).then_some(Entity { entity_type, name })
+impl EntityRow<'_> {
+    /// The entity; none if it has no part that is text.
+    pub(super) fn entity(&self) -> Option<Box<Entity>> {
+        let entity_type = self.entity_type.word().map(Label::new);
+        let id = self.id.id().map(|id| Name::new(&id));
+        Entity::new(entity_type, id, self.name.word().map(Name::new)).map(Box::new)
     }
 }
 
-impl<'de> Deserialize<'de> for Thing<'de> {
+impl<'de> Deserialize<'de> for EntityRow<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         object(deserializer)
     }
 }
 
-impl<'de> Fields<'de> for Thing<'de> {
-    type Name = ThingField;
+impl<'de> Fields<'de> for EntityRow<'de> {
+    type Name = EntityField;
 
-    fn read<A: MapAccess<'de>>(&mut self, name: ThingField, map: &mut A) -> Result<(), A::Error> {
+    fn read<A: MapAccess<'de>>(&mut self, name: EntityField, map: &mut A) -> Result<(), A::Error> {
         match name {
-            ThingField::Type => self.entity_type = map.next_value()?,
-            ThingField::Value => self.name = map.next_value()?,
-            ThingField::Other => drop(map.next_value::<IgnoredAny>()?),
+            EntityField::Type => self.entity_type = map.next_value()?,
+            EntityField::Id => self.id = map.next_value()?,
+            EntityField::Value => self.name = map.next_value()?,
+            EntityField::Other => drop(map.next_value::<IgnoredAny>()?),
         }
         Ok(())
     }
@@ -165,6 +159,14 @@ impl Text<'_> {
         match self {
             Self::Word(word) if !word.is_empty() => Some(word),
             _ => None,
+        }
+    }
+
+    /// The text of an id. A number is taken for its digits: ids are decimal so far.
+    fn id(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Whole(n) => Some(Cow::Owned(n.to_string())),
+            other => other.word().map(Cow::Borrowed),
         }
     }
 

@@ -164,7 +164,7 @@ impl Rows {
             self.mended += 1;
             self.first_mended.get_or_insert_with(|| id.clone());
         }
-        let mut task = Task {
+        self.tasks.push(Task {
             id,
             category: row.category.label(),
             task_type: row.task_type.label(),
@@ -172,13 +172,9 @@ impl Rows {
             created: created.unwrap_or_default(),
             started: started.unwrap_or_default(),
             ended: ended.unwrap_or_default(),
-            subject: None,
-        };
-        // Nobody is shown what other tasks are about, and there are many of them.
-        if task.has_gone_wrong() {
-            task.subject = row.subject();
-        }
-        self.tasks.push(task);
+            primary: row.primary.entity(),
+            parent: row.parent.entity(),
+        });
     }
 
     /// Each defect with the number of rows that have it and, where there is one, the id of such a row.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::Ledger;
-use crate::task::{Label, Status, Subject, Task, TaskId};
+use crate::task::{Entity, Label, Status, Task, TaskId};
 use crate::time::Timestamp;
 
 /// How many tasks are in the list. Someone reads them; who wants more asks the vendor's portal.
@@ -39,10 +39,30 @@ pub struct FailedTask {
     pub subject: Option<Box<Subject>>,
 }
 
+/// What a task was about, and what that is part of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// The thing itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entity: Option<Entity>,
+    /// What it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Entity>,
+}
+
 /// The last of them, newest first. Cheap to clone: it changes only when a task fails.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Vec<FailedTask>")]
 pub(super) struct Failures(Arc<Vec<FailedTask>>);
+
+// === impl Subject ===
+
+impl Subject {
+    fn of(task: &Task) -> Option<Box<Self>> {
+        let (entity, parent) = (task.primary.as_deref().cloned(), task.parent.as_deref().cloned());
+        (entity.is_some() || parent.is_some()).then(|| Box::new(Self { entity, parent }))
+    }
+}
 
 // === impl Failures ===
 
@@ -65,7 +85,7 @@ impl Failures {
                 status: task.status.clone(),
                 created,
                 ended,
-                subject: task.subject.clone(),
+                subject: Subject::of(task),
             });
         }
     }

@@ -8,7 +8,7 @@ use crate::clumio::Reason;
 use crate::ledger::{Ledger, PollTime, Rules, Snapshot};
 use crate::metrics::{self, Failure};
 use crate::poll::Progress;
-use crate::task::{Label, Name, Status, Subject, Task, TaskId};
+use crate::task::{Label, Name, Status, Task, TaskId};
 
 fn second(at: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + at).expect("the second must be in range")
@@ -19,7 +19,7 @@ fn snapshot() -> Snapshot {
     let (hour, day) = (Duration::from_hours(1), Duration::from_hours(24));
     let rules = Rules { window: day, overlap: hour, counter_hold: hour, max_categories: 20, max_kinds: 200 };
     let mut ledger = Ledger::new(rules, second(-600), second(-86_400));
-    let entity = crate::task::Entity { entity_type: None, name: Some(Name::new("vol-1")) };
+    let entity = crate::task::Entity { entity_type: None, id: None, name: Some(Name::new("vol-1")) };
     let task = |id, status, ended: Option<i64>| Task {
         id: TaskId::new(id).expect("the id must be valid"),
         category: Label::new("backup"),
@@ -28,7 +28,8 @@ fn snapshot() -> Snapshot {
         created: Some(second(-120)),
         started: None,
         ended: ended.map(second),
-        subject: ended.map(|_| Box::new(Subject { entity: Some(entity.clone()), parent: None })),
+        primary: ended.map(|_| Box::new(entity.clone())),
+        parent: None,
     };
     let time = PollTime { first_answer: second(0), last_answer: second(0), latest: second(0) };
     ledger.commit(vec![task("7", Status::Failed, Some(-60)), task("8", Status::Queued, None)], time)

@@ -189,7 +189,7 @@ impl Daemon {
         let status = Status::from_word(WORDS[self.random.usize(..WORDS.len())]);
         let [created, started, ended] =
             [(); 3].map(|()| if self.random.u32(..4) > 0 { Some(self.instant()) } else { None });
-        Task { id, category, task_type, status, created, started, ended, subject: None }
+        Task { id, category, task_type, status, created, started, ended, primary: None, parent: None }
     }
 
     /// An instant that means something to the ledger, or one near it.

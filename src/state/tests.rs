@@ -42,7 +42,8 @@ fn task(id: u64, status: &str) -> Task {
         started: Some(second(-50)),
         ended: (status.is_final() || status == Status::from_word("paused")).then(|| second(-10)),
         status,
-        subject: None,
+        primary: None,
+        parent: None,
     }
 }
 

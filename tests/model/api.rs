@@ -265,7 +265,8 @@ impl Face {
             created: Some(timestamp(life.created())),
             started: seen(life.started()),
             ended: life.ended().and_then(seen),
-            subject: None,
+            primary: None,
+            parent: None,
         }
     }
 }

@@ -10,9 +10,9 @@ use clumio_exporter::poll::{Poller, Report};
 use clumio_exporter::state::{self, Memory, Storage, Written};
 use proptest::prelude::*;
 
+use crate::api::ModelApi;
 use crate::belief::Belief;
 use crate::checks::{check_counters, check_durations, check_gauges, check_stopped};
-use crate::api::ModelApi;
 use crate::flaw::Flaw;
 use crate::instants::check_instants;
 use crate::schedule::{Change, Config, Schedule, Setup};

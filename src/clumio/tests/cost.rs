@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use crate::clumio::wire;
 
-/// An allocation for each text that is kept: id, category and type.
-const ALLOCATIONS_A_ROW: u64 = 3;
+/// One for each text that is kept (id, category and type; type, id and name of the entity) and one for the entity.
+const ALLOCATIONS_A_ROW: u64 = 7;
 
-/// What is held of a row when its page is read: the task, and those texts.
-const BYTES_A_ROW: u64 = 320;
+/// What is held of a row when its page is read: the task, its entity, and those texts.
+const BYTES_A_ROW: u64 = 384;
 
 fn page(rows: u64) -> Vec<u8> {
     let row = |n: u64| {

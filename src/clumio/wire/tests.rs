@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::task::Label;
+use crate::task::{Entity, Label, Name};
 use crate::time::Timestamp;
 
 fn page(items: &Value) -> Answer {
@@ -17,25 +17,36 @@ fn rows(items: &Value) -> Rows {
 }
 
 #[test]
-fn what_a_task_is_about_is_read_of_those_that_went_wrong() {
-    let row = |status: &str, entity: Value| json!({"id": "1", "status": status, "end_timestamp": "2026-11-01T00:00:00Z", "primary_entity": entity});
-    let name = |task: &Task| Some(task.subject.as_ref()?.entity.as_ref()?.name.as_ref()?.as_str().to_owned());
-    let volume = json!({"id": "x", "type": "aws_ebs_volume", "value": "vol-1", "more": [{}]});
-    for status in ["failed", "aborted", "skipped"] {
-        assert_eq!(name(&only_task(row(status, volume.clone()))), Some("vol-1".to_owned()), "{status}");
+fn every_row_has_its_entities() {
+    let parts = |entity: Option<&Entity>| {
+        let entity = entity?;
+        let label = entity.entity_type.as_ref().map(|label| label.as_str().to_owned());
+        let text = |name: &Option<Name>| name.as_ref().map(|name| name.as_str().to_owned());
+        Some((label, text(&entity.id), text(&entity.name)))
+    };
+    let row = |status: &str, entity: &Value| json!({"id": "1", "status": status, "primary_entity": entity, "parent_entity": entity});
+    let text = |text: &str| Some(text.to_owned());
+    for (entity, expected) in [
+        (
+            json!({"id": "x", "type": "t", "value": "v", "more": [{}]}),
+            Some((text("t"), text("x"), text("v"))),
+        ),
+        (json!({"id": 7, "type": 7, "value": {"a": 1}}), Some((None, text("7"), None))),
+        (json!({"type": "t", "id": null, "value": ""}), Some((text("t"), None, None))),
+        (json!({"id": null, "type": null, "value": null}), None),
+        (json!({}), None),
+        (Value::Null, None),
+        (json!([1]), None),
+        (json!("x"), None),
+        (json!(1.5), None),
+        (json!(true), None),
+    ] {
+        for status in ["queued", "completed", "failed", "skipped"] {
+            let task = only_task(row(status, &entity));
+            assert_eq!(parts(task.primary.as_deref()), expected, "{entity}");
+            assert_eq!(parts(task.parent.as_deref()), expected, "{entity}");
+        }
     }
-    for status in ["completed", "queued", "in_progress"] {
-        assert_eq!(only_task(row(status, volume.clone())).subject, None, "{status}");
-    }
-    for nothing in
-        [Value::Null, json!({}), json!({"value": null}), json!([1]), json!("x"), json!(1.5), json!(true)]
-    {
-        assert_eq!(only_task(row("failed", nothing.clone())).subject, None, "{nothing}");
-    }
-    let half = only_task(row("failed", json!({"type": "aws_ebs_volume", "value": {"a": 1}})));
-    let entity = half.subject.and_then(|subject| subject.entity).expect("its type must be read");
-    assert_eq!(entity.entity_type.as_ref().map(Label::as_str), Some("aws_ebs_volume"));
-    assert!(entity.name.is_none());
 }
 
 fn only_task(item: Value) -> Task {

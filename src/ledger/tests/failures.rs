@@ -22,8 +22,8 @@ impl Scenario {
 
 fn about(task: Task, name: &str) -> Task {
     let name = crate::task::Name::new(name);
-    let entity = crate::task::Entity { entity_type: Some(Label::new("volume")), name: Some(name) };
-    Task { subject: Some(Box::new(crate::task::Subject { entity: Some(entity), parent: None })), ..task }
+    let entity = crate::task::Entity { entity_type: Some(Label::new("volume")), id: None, name: Some(name) };
+    Task { primary: Some(Box::new(entity)), ..task }
 }
 
 #[test]

@@ -86,7 +86,8 @@ fn task(id: &str, status: &str, created: i64) -> Task {
         created: Some(second(created)),
         started: None,
         ended: None,
-        subject: None,
+        primary: None,
+        parent: None,
     }
 }
 

@@ -85,7 +85,8 @@ fn task(id: u64, status: &str) -> Task {
         created: Some(second(-100)),
         started: None,
         ended: None,
-        subject: None,
+        primary: None,
+        parent: None,
     }
 }
 
