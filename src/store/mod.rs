@@ -34,7 +34,7 @@ mod status;
 mod tasks;
 
 pub use account::{AccountState, Identity};
-pub use commit::{Committed, PollCommit, SliceCommit};
+pub use commit::{Completes, PollCommit, SliceCommit};
 pub use error::Error;
 pub use handle::{Store, StoreStatus};
 pub use histogram::DurationHistogram;

@@ -2,18 +2,20 @@
 //!
 //! The interface is narrow, so that a database which several exporters share can take its place.
 
-use crate::task::TaskId;
-use crate::time::Timestamp;
+use std::time::Duration;
 
 use super::account::{AccountState, Identity};
-use super::commit::{self, Committed, PollCommit, SliceCommit};
+use super::commit::{self, PollCommit, SliceCommit};
 use super::database::{Commit, Database};
 use super::handle::Store;
+use super::marks::PollInstant;
 use super::outcomes::{self, Outcomes};
 use super::segments::{self, Segment};
 use super::snapshot::Snapshot;
 use super::tasks;
 use super::{Error, Result, Rules, gauges};
+use crate::task::{Task, TaskId};
+use crate::time::Timestamp;
 
 /// The replica of the task list of one account.
 #[derive(Debug, Clone)]
@@ -80,22 +82,35 @@ impl Replica {
         self.read(AccountState::load).await
     }
 
-    /// The numbers as of a state.
+    /// The numbers as of the last commit; none before the initial sync has ended.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub async fn snapshot(&self, state: AccountState) -> Result<Snapshot> {
+    pub async fn last_snapshot(&self) -> Result<Option<Snapshot>> {
         let window = self.rules.window;
-        self.read(move |db, account| gauges::snapshot(db, account, &state, window)).await
+        self.read(move |db, account| {
+            let state = AccountState::load(db, account)?.filter(|state| state.sync_from.is_none());
+            state.map(|state| gauges::snapshot(db, account, &state, window)).transpose()
+        })
+        .await
     }
 
-    /// Stores rows with the state that they lead to, in one transaction.
+    /// Begins the initial sync of an account, with the tasks that are open.
     ///
     /// # Errors
     /// When it cannot be committed; then nothing was changed.
-    pub async fn commit_slice(&self, slice: SliceCommit) -> Result<AccountState> {
+    pub async fn begin_sync(&self, open: Vec<Task>, now: PollInstant, lookback: Duration) -> Result<()> {
         let rules = self.rules.clone();
-        self.write(move |db, account| commit::slice(db, account, &rules, slice)).await
+        self.write(move |db, account| commit::begin_sync(db, account, &rules, (&open, now, lookback))).await
+    }
+
+    /// Stores rows with what is complete with them, in one transaction.
+    ///
+    /// # Errors
+    /// When it cannot be committed; then nothing was changed.
+    pub async fn commit_slice(&self, slice: SliceCommit) -> Result<()> {
+        let rules = self.rules.clone();
+        self.write(move |db, account| commit::slice(db, account, &rules, &slice)).await
     }
 
     /// Stores what a poll has read and evaluates the numbers, in one transaction. If only its commit fails, the numbers
@@ -103,23 +118,32 @@ impl Replica {
     ///
     /// # Errors
     /// When the transaction failed before its commit.
-    pub async fn commit_poll(&self, poll: PollCommit) -> Result<(Committed, Result<()>)> {
+    pub async fn commit_poll(&self, poll: PollCommit) -> Result<(Snapshot, Result<()>)> {
         let (account, generation, rules) = (self.account, self.generation, self.rules.clone());
         let job = move |database: &mut Database| {
-            database.commit(Some(generation), |db| commit::poll(db, account, &rules, poll))
+            database.commit(Some(generation), |db| commit::poll(db, account, &rules, &poll))
         };
         Ok(match self.store.run(job).await? {
-            Commit::Done(committed) => (committed, Ok(())),
-            Commit::RolledBack(committed, error) => (committed, Err(error)),
+            Commit::Done(snapshot) => (snapshot, Ok(())),
+            Commit::RolledBack(snapshot, error) => (snapshot, Err(error)),
         })
     }
 
-    /// Writes the state alone.
+    /// Writes the marks in time alone, for a process that ends.
     ///
     /// # Errors
     /// When it cannot be committed.
-    pub async fn save(&self, state: AccountState) -> Result<()> {
-        self.write(move |db, account| state.save(db, account)).await
+    pub async fn touch(&self, now: PollInstant) -> Result<()> {
+        let rules = self.rules.clone();
+        self.write(move |db, account| commit::touch(db, account, &rules, now)).await
+    }
+
+    /// Writes the drift that audits have found: replica count minus API count.
+    ///
+    /// # Errors
+    /// When it cannot be committed.
+    pub async fn set_drift(&self, drift: i64) -> Result<()> {
+        self.write(move |db, account| commit::set_drift(db, account, drift)).await
     }
 
     /// The ids of open and provisional tasks, which every poll has to read.

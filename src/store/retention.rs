@@ -1,10 +1,11 @@
 //! What the replica does not keep.
 
+use std::time::Duration;
+
 use rusqlite::Connection;
 
 use super::account::{self, AccountState};
-use super::merge::Context;
-use super::{Result, Rules, micros};
+use super::{Result, micros};
 
 /// Rows that one transaction removes at most.
 const MAX_REMOVED: u64 = 5_000;
@@ -14,8 +15,7 @@ pub(super) fn remove_old(
     db: &Connection,
     account: i64,
     state: &mut AccountState,
-    context: &Context,
-    rules: &Rules,
+    (elapsed, retention): (i64, Duration),
 ) -> Result<()> {
     let mut remove_ended = db.prepare_cached(
         "DELETE FROM task WHERE (account, id) IN (
@@ -26,10 +26,10 @@ pub(super) fn remove_old(
     if ended > 0 {
         state.marks.forget();
     }
-    let retention = i64::try_from(rules.retention.as_micros()).unwrap_or(i64::MAX);
+    let retention = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
     let mut remove_vanished = db
         .prepare_cached("DELETE FROM task WHERE account = ?1 AND phase <> 2 AND phase = 3 AND since < ?2")?;
-    let vanished = remove_vanished.execute((account, context.elapsed().saturating_sub(retention)))?;
+    let vanished = remove_vanished.execute((account, elapsed.saturating_sub(retention)))?;
     state.rows = state.rows.saturating_sub((ended + vanished) as u64);
     Ok(())
 }

