@@ -183,7 +183,12 @@ impl Client {
         let asked = asked.unwrap_or_default();
         let tried = if attempts > 1 { format!(", tried {attempts} times") } else { String::new() };
         let remedy = fault.remedy(self.token.source());
-        Error::new(fault.reason(), format!("{query}, of {origin}: {fault}{asked}{tried}{remedy}"))
+        let error =
+            Error::new(fault.reason(), format!("{query}, of {origin}: {fault}{asked}{tried}{remedy}"));
+        match fault {
+            Fault::Status { status, .. } => error.with_status(*status),
+            _ => error,
+        }
     }
 }
 
