@@ -58,16 +58,26 @@ pub struct Client {
     logged: AtomicU8,
 }
 
-/// What an answer says that is a page: how many rows the listing has, how many a page of it has where `asked` were
-/// asked for, and its rows.
+/// The body of an answer that is a page.
+#[derive(Debug)]
+pub(super) struct PageBody {
+    /// How many rows the listing has, over all its pages.
+    pub(super) total: u64,
+    /// How many rows a page of it has.
+    pub(super) limit: u32,
+    pub(super) has_next: bool,
+    pub(super) rows: Rows,
+}
+
+/// Reads the body of an answer to a request for a page of `asked` rows.
 ///
 /// # Errors
-/// If it is no page.
-pub(super) fn read(answered: &Answered, asked: u32, token: &SecretString) -> Result<(u64, u32, Rows), Fault> {
+/// If it is not a page.
+pub(super) fn read(answered: &Answered, asked: u32, token: &SecretString) -> Result<PageBody, Fault> {
     let answer = wire::read(&answered.body).map_err(|e| unreadable(&e, answered, token))?;
     let total = answer.total().map_err(Fault::NotAPage)?;
     let limit = answer.limit(asked).map_err(Fault::NotAPage)?;
-    Ok((total, limit, answer.into_rows()))
+    Ok(PageBody { total, limit, has_next: answer.has_next(), rows: answer.into_rows() })
 }
 
 /// The fault of a body that is no page. Its text is shortened, for it can quote the body.
@@ -125,7 +135,7 @@ impl Client {
         self.limit.turn(|wait| self.observer.waits(wait)).await;
         let token = self.token.current().await.map_err(Fault::NoToken)?;
         let answered = self.exchange.get(query, &token).await?;
-        let (total, limit, rows) = read(&answered, query.limit, &token)?;
+        let PageBody { total, limit, has_next, rows } = read(&answered, query.limit, &token)?;
         self.tell(&rows);
         Ok(Page {
             tasks: rows.tasks,
@@ -133,6 +143,7 @@ impl Client {
             without_id: rows.without_id,
             total,
             limit,
+            has_next,
             date: answered.date,
             received: answered.received,
         })
@@ -172,7 +183,12 @@ impl Client {
         let asked = asked.unwrap_or_default();
         let tried = if attempts > 1 { format!(", tried {attempts} times") } else { String::new() };
         let remedy = fault.remedy(self.token.source());
-        Error::new(fault.reason(), format!("{query}, of {origin}: {fault}{asked}{tried}{remedy}"))
+        let error =
+            Error::new(fault.reason(), format!("{query}, of {origin}: {fault}{asked}{tried}{remedy}"));
+        match fault {
+            Fault::Status { status, .. } => error.with_status(*status),
+            _ => error,
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Reason {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
     reason: Reason,
+    /// The status of the answer, if there was one other than 200.
+    status: Option<u16>,
     message: String,
 }
 
@@ -62,13 +64,26 @@ impl Reason {
 impl Error {
     /// An error for this reason; `message` is in lower case, with no full stop, and never has the token.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, status: None, message: message.into() }
+    }
+
+    /// The same error, of an answer with this HTTP status.
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Self {
+        Self { status: Some(status), ..self }
     }
 
     /// What went wrong.
     #[must_use]
     pub fn reason(&self) -> Reason {
         self.reason
+    }
+
+    /// Whether a smaller `limit` may help. The API documents neither its largest `limit` nor how it rejects one;
+    /// 400 and 422 are the usual statuses for an invalid parameter.
+    #[must_use]
+    pub fn rejects_limit(&self) -> bool {
+        matches!(self.status, Some(400 | 422))
     }
 }
 

@@ -47,10 +47,10 @@ pub fn page(body: &[u8]) {
         body,
     };
     match client::read(&answered, ASKED, &token) {
-        Ok((total, limit, rows)) => {
-            assert!(u32::try_from(total).is_ok(), "the total is {total}");
-            assert!(limit > 0, "the limit must not be 0");
-            check_rows(&rows);
+        Ok(page) => {
+            assert!(u32::try_from(page.total).is_ok(), "the total is {}", page.total);
+            assert!(page.limit > 0, "the limit must not be 0");
+            check_rows(&page.rows);
         }
         Err(fault) => check_message(&fault.to_string()),
     }

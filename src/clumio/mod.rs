@@ -61,6 +61,8 @@ pub struct Page {
     pub total: u64,
     /// How many rows a page of it has: what was asked for, or less where the server allows less.
     pub limit: u32,
+    /// Whether the answer links to a next page. The link itself is never followed: it could lead anywhere.
+    pub has_next: bool,
     /// The answer's `Date`.
     pub date: Option<Timestamp>,
     /// When the answer's head arrived.

@@ -8,8 +8,9 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::lenient::{Fields, object};
 use super::row::{Row, Text};
 use crate::task::{Defect, Status, Task, TaskId};
 
@@ -24,6 +25,37 @@ pub(super) struct Answer {
     total_count: Count,
     #[serde(rename = "_embedded")]
     embedded: Option<Object<Embedded>>,
+    #[serde(rename = "_links")]
+    links: Links,
+}
+
+/// The links to other pages.
+#[derive(Debug, Default)]
+struct Links {
+    next: Link,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier)]
+enum LinksField {
+    #[serde(rename = "_next")]
+    Next,
+    #[serde(other)]
+    Other,
+}
+
+/// A link, of which only its presence counts.
+#[derive(Debug, Default)]
+struct Link {
+    has_href: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum LinkField {
+    Href,
+    #[serde(other)]
+    Other,
 }
 
 /// What is an object of JSON and nothing else: serde takes a list for a struct, its values in the order of the fields.
@@ -102,9 +134,54 @@ impl Answer {
         }
     }
 
+    /// Whether it links to a next page.
+    pub(super) fn has_next(&self) -> bool {
+        self.links.next.has_href
+    }
+
     /// Its rows: none where the API writes null for an empty list.
     pub(super) fn into_rows(self) -> Rows {
         self.embedded.and_then(|Object(embedded)| embedded.items).unwrap_or_default()
+    }
+}
+
+// === impl Links ===
+
+impl<'de> Deserialize<'de> for Links {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer)
+    }
+}
+
+impl<'de> Fields<'de> for Links {
+    type Name = LinksField;
+
+    fn read<A: MapAccess<'de>>(&mut self, name: LinksField, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            LinksField::Next => self.next = map.next_value()?,
+            LinksField::Other => drop(map.next_value::<IgnoredAny>()?),
+        }
+        Ok(())
+    }
+}
+
+// === impl Link ===
+
+impl<'de> Deserialize<'de> for Link {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer)
+    }
+}
+
+impl<'de> Fields<'de> for Link {
+    type Name = LinkField;
+
+    fn read<A: MapAccess<'de>>(&mut self, name: LinkField, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            LinkField::Href => self.has_href = map.next_value::<Text<'_>>()?.word().is_some(),
+            LinkField::Other => drop(map.next_value::<IgnoredAny>()?),
+        }
+        Ok(())
     }
 }
 

@@ -85,6 +85,7 @@ impl TaskList for List {
             without_id: 0,
             total: 0,
             limit,
+            has_next: false,
             date: Some(received.wall),
             received,
         })

@@ -68,6 +68,10 @@ pub struct Args {
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max_limit: u32,
 
+    /// Rejects a larger `limit` with 400 instead of clamping it
+    #[arg(long, value_name = "ROWS", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    reject_limit_above: Option<u32>,
+
     /// Never compresses an answer, whatever the client takes
     #[arg(long)]
     plain: bool,
@@ -95,6 +99,7 @@ impl Args {
             clock_offset: self.clock_offset,
             order: self.order,
             max_limit: self.max_limit,
+            reject_limit_above: self.reject_limit_above,
             plain: self.plain,
             faults: self.faults.iter().copied().collect::<Faults>(),
             slow_for: self.slow_for,
@@ -166,6 +171,7 @@ mod tests {
             "--clock-offset",
             "-2h",
             "--max-limit=7",
+            "--reject-limit-above=50",
             "--plain",
             "--slow-for=1s",
             "--late-by=1m",
@@ -178,6 +184,7 @@ mod tests {
             clock_offset: SignedDuration::from_hours(-2),
             order: Order::Scattered,
             max_limit: 7,
+            reject_limit_above: Some(50),
             plain: true,
             faults: Faults::none().with(Fault::Throttle, 0.5).with(Fault::Cut, 1.0),
             slow_for: Duration::from_secs(1),

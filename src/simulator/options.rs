@@ -24,6 +24,8 @@ pub struct Options {
     pub order: Order,
     /// The most rows that a page has, whatever a request asks for; 0 is taken as 1.
     pub max_limit: u32,
+    /// The largest `limit` that is not rejected with 400; none: any is accepted, and clamped to `max_limit`.
+    pub reject_limit_above: Option<u32>,
     /// Whether answers are never compressed, whatever a client takes.
     pub plain: bool,
     /// What goes wrong at first.
@@ -61,6 +63,7 @@ impl Default for Options {
             clock_offset: SignedDuration::ZERO,
             order: Order::default(),
             max_limit: Self::MAX_LIMIT,
+            reject_limit_above: None,
             plain: false,
             faults: Faults::none(),
             slow_for: Duration::from_secs(5),

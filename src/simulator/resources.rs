@@ -9,6 +9,7 @@ use super::chance::up_to;
 use super::faults::Fault;
 use super::filter::Filter;
 use super::listing::{Cut, Order};
+use super::options::Options;
 use super::refusal::Refusal;
 use super::row::{Emptiness, Frame, GLOBAL_UNIT, row};
 use super::{Luck, Simulator, lock};
@@ -33,7 +34,7 @@ struct Query {
 
 impl Query {
     /// Reads a query. An empty parameter is an absent one, and unknown ones are ignored.
-    fn read(query: &str, max_limit: u32, now: Timestamp) -> Result<Self, Refusal> {
+    fn read(query: &str, options: &Options, now: Timestamp) -> Result<Self, Refusal> {
         let parameter = |name: &str| {
             form_urlencoded::parse(query.as_bytes())
                 .find(|(key, value)| key == name && !value.is_empty())
@@ -47,7 +48,10 @@ impl Query {
             },
         };
         let limit = u32::try_from(number("limit", DEFAULT_LIMIT.into())?).unwrap_or(u32::MAX);
-        let cut = Cut { number: number("start", 1)?, limit: limit.min(max_limit.max(1)), drift: 0 };
+        if let Some(largest) = options.reject_limit_above.filter(|largest| limit > *largest) {
+            return Err(Refusal::bad_request(format!("limit must be at most {largest}")));
+        }
+        let cut = Cut { number: number("start", 1)?, limit: limit.min(options.max_limit.max(1)), drift: 0 };
         Ok(Self { cut, filter: Filter::parse(&parameter("filter").unwrap_or_default(), now)? })
     }
 }
@@ -61,7 +65,7 @@ pub(super) fn list(
     query: &str,
 ) -> Result<Answer, Refusal> {
     let options = simulator.options();
-    let Query { mut cut, filter } = Query::read(query, options.max_limit, now)?;
+    let Query { mut cut, filter } = Query::read(query, options, now)?;
     if luck.drawn.has(Fault::Drift) && cut.number > 1 {
         let rows = luck.rng.i32(1..=DRIFT_MOST);
         cut.drift = if luck.rng.bool() { rows } else { -rows };

@@ -193,6 +193,7 @@ impl ModelApi {
             without_id: 0,
             total: total - u64::from(short),
             limit,
+            has_next: number * u64::from(limit) < total,
             date: self.behaviour.has_date.then(|| self.date(state)),
             received: state.clocks.moment(state.now, self.behaviour.has_date),
         }

@@ -65,6 +65,21 @@ async fn what_passes_is_tried_again_three_times_with_growing_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn only_400_and_422_reject_a_limit() {
+    for (status, rejects) in
+        [(400, true), (422, true), (401, false), (404, false), (429, false), (500, false)]
+    {
+        let replies = (0..4).map(|_| reply(status, &[], ""));
+        let (page, _) = ask(&Api::start(replies).await).await;
+        let error = page.expect_err("the page must fail");
+        assert_eq!(error.rejects_limit(), rejects, "{status}");
+        assert_eq!(error.reason() == Reason::Rejected, rejects || status == 404, "{status}");
+    }
+    let (page, _) = ask(&Api::start([ok(&json!({"limit": 0, "total_count": 0}))]).await).await;
+    assert!(!page.expect_err("the page must fail").rejects_limit());
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_does_not_pass_fails_at_once() {
     let with = |page: Value| ok(&page);
     for (reply, expected, words) in [

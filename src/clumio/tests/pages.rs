@@ -90,7 +90,7 @@ async fn a_page_has_its_rows_the_servers_limit_and_both_times() {
     reply.headers_mut().insert("date", date);
     let (page, events) = ask(&Api::start([reply]).await).await;
     let page = page.expect("the page must be read");
-    assert_eq!((page.total, page.limit, page.without_id), (5, 2, 1));
+    assert_eq!((page.total, page.limit, page.without_id, page.has_next), (5, 2, 1, true));
     assert_eq!(page.date, Some(at("2026-11-01T11:59:30Z")));
     assert_eq!(page.received, noon());
     assert_eq!(page.without_status, [TaskId::new("3").expect("the id must be valid")]);
@@ -119,7 +119,7 @@ async fn missing_links_and_a_null_list_are_no_trouble() {
     ] {
         let (page, _) = ask(&Api::start([ok(&page)]).await).await;
         let page = page.expect("the page must be read");
-        assert_eq!((page.tasks.len(), page.total, page.limit), (0, 0, 100));
+        assert_eq!((page.tasks.len(), page.total, page.limit, page.has_next), (0, 0, 100, false));
     }
 }
 

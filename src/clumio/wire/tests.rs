@@ -162,6 +162,36 @@ fn an_empty_list_can_be_null_or_missing() {
 }
 
 #[test]
+fn a_page_has_a_next_one_if_the_link_has_an_href() {
+    let has_next = |links: &str| {
+        let body = format!(r#"{{"total_count":0,"_links":{links}}}"#);
+        read(body.as_bytes()).expect("the page must be readable").has_next()
+    };
+    for links in [
+        r#"{"_next":{"href":"/tasks?start=2"}}"#,
+        r#"{"_self":{"href":"/tasks"},"_next":{"templated":false,"href":"https://elsewhere.example/"}}"#,
+    ] {
+        assert!(has_next(links), "{links}");
+    }
+    for links in [
+        "null",
+        "{}",
+        "[]",
+        "1",
+        r#"{"_next":null}"#,
+        r#"{"_next":{}}"#,
+        r#"{"_next":"/tasks?start=2"}"#,
+        r#"{"_next":{"href":null}}"#,
+        r#"{"_next":{"href":""}}"#,
+        r#"{"_next":{"href":2}}"#,
+        r#"{"_self":{"href":"/tasks"}}"#,
+    ] {
+        assert!(!has_next(links), "{links}");
+    }
+    assert!(!read(br#"{"total_count":0}"#).expect("the page must be readable").has_next());
+}
+
+#[test]
 fn a_total_or_limit_that_cannot_be_is_refused() {
     let with = |total: &str, limit: &str| {
         read(format!(r#"{{"total_count":{total},"limit":{limit}}}"#).as_bytes()).expect("it must be JSON")
@@ -221,6 +251,9 @@ fn any_json() -> impl Strategy<Value = Value> {
             "end_timestamp",
             "items",
             "_embedded",
+            "_links",
+            "_next",
+            "href",
             "limit",
             "total_count",
         ])

@@ -65,7 +65,18 @@ fn options() -> Options {
 fn page(tasks: Vec<Task>, total: u64, limit: u32) -> Page {
     let now = second(0);
     let received = Moment { wall: now, steady: Duration::ZERO };
-    Page { tasks, without_status: Vec::new(), without_id: 0, total, limit, date: Some(now), received }
+    // A full last page links to an empty one.
+    let has_next = tasks.len() as u64 >= u64::from(limit);
+    Page {
+        tasks,
+        without_status: Vec::new(),
+        without_id: 0,
+        total,
+        limit,
+        has_next,
+        date: Some(now),
+        received,
+    }
 }
 
 fn empty(limit: u32) -> Page {

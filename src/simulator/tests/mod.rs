@@ -102,6 +102,19 @@ async fn pages_are_clamped_and_the_last_one_is_short() {
 }
 
 #[tokio::test]
+async fn a_limit_above_the_largest_is_rejected_if_asked_for() {
+    let options = Options { reject_limit_above: Some(50), ..Options::scripted() };
+    let served = Served::hundred(options).await;
+    assert_eq!(ids(&served.page("/tasks?limit=50").await).len(), 50);
+    let (status, body) = served.status(served.get("/tasks?limit=51")).await;
+    assert_eq!(
+        (status, &body["errors"][0]["error_message"]),
+        (400, &Value::from("limit must be at most 50"))
+    );
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn a_filter_may_have_its_spaces_in_either_way() {
     let served = Served::hundred(Options::scripted()).await;
     let encoded = "%7B%22id%22%3A+%7B%22%24in%22%3A%20%5B%227%22%2C%22114%22%5D%7D%7D";
