@@ -6,15 +6,14 @@
 //! A module imports only from those above it in this list, and a test (`tests/layers.rs`) keeps it so:
 //!
 //! 1. [`time`], [`task`], [`config`]: two clocks, what a task is, what the user configured.
-//! 2. [`ledger`]: applies tasks to the numbers of one account, each exactly once. No I/O, no clock.
-//! 3. [`state`]: keeps the ledger on disk, so that a restart forgets nothing.
-//! 4. [`clumio`]: the client: wire types, pages, retries, the rate limit.
-//! 5. [`poll`]: one pass over the API, and why it loses no task and counts none twice.
-//! 6. [`metrics`]: metric families from snapshots, self-metrics, the rendered exposition.
-//! 7. [`report`]: the state of each account for people, from the same snapshots.
-//! 8. [`scheduler`]: runs one poller per account on its own timer, and publishes.
-//! 9. [`http`]: HTTP: the exposition, the status page and the health of the process.
-//! 10. [`cli`]: commands, flags, logs.
+//! 2. [`store`]: the replica: a local copy of the task list in SQLite, and the queries behind every number.
+//! 3. [`clumio`]: the client: wire types, pages, retries, the rate limit.
+//! 4. [`poll`]: one pass over the API, and why it loses no task and counts none twice.
+//! 5. [`metrics`]: metric families from snapshots, self-metrics, the rendered exposition.
+//! 6. [`report`]: the state of each account for people, from the same snapshots.
+//! 7. [`scheduler`]: runs one poller per account on its own timer, and publishes.
+//! 8. [`http`]: HTTP: the exposition, the status page and the health of the process.
+//! 9. [`cli`]: commands, flags, logs.
 //!
 //! Beside them stands [`simulator`], a model of the API that shares no type with the client.
 
@@ -22,13 +21,11 @@ pub mod cli;
 pub mod clumio;
 pub mod config;
 pub mod http;
-pub mod ledger;
 pub mod metrics;
 pub mod poll;
 pub mod report;
 pub mod scheduler;
 pub mod simulator;
-pub mod state;
 pub mod store;
 pub mod task;
 pub mod time;

@@ -18,7 +18,6 @@ use crate::config::Settings;
 use crate::http::{self, Front, Gate, Health};
 use crate::metrics::Exposition;
 use crate::scheduler::{Accounts, Change};
-use crate::state::Directory;
 use crate::time::Timestamp;
 
 /// The exit code of a process that a second signal ended: 128 and the number of SIGINT.
@@ -100,9 +99,9 @@ impl Daemon {
         accounts.apply(change).await?;
         let health = supervised(&accounts);
         let _watchdog = AbortOnDropHandle::new(tokio::spawn(service::feed_watchdog(Arc::clone(&health))));
-        let (sites, asked) = Sites::new(exposition, health);
+        let (sites, asked) = Sites::new(exposition, health, Arc::clone(&accounts));
         let front = Front::new(sites.site(&settings.web), gate);
-        let reloader = Reloader { load, settings, level, accounts, sites, front: Arc::clone(&front) };
+        let reloader = Reloader { load, settings, level, accounts: Arc::clone(&accounts), sites, front: Arc::clone(&front) };
         let _reloads = AbortOnDropHandle::new(tokio::spawn(reloader.run(hangup, asked)));
         // The port was bound long ago: whoever comes now is answered.
         service::ready();
@@ -111,6 +110,7 @@ impl Daemon {
             service::stopping();
         };
         http::serve(listener, front, stop).await?;
+        accounts.finish().await;
         info!("stopped");
         Ok(())
     }
@@ -121,8 +121,7 @@ fn prepare(
     settings: &Settings,
     exposition: Arc<Exposition>,
 ) -> Result<(Arc<Accounts>, Change), Box<dyn Error + Send + Sync>> {
-    let state = settings.state.directory.as_deref().map(Directory::open).transpose()?;
-    let accounts = Arc::new(Accounts::new(exposition, state));
+    let accounts = Arc::new(Accounts::open(exposition, settings.state.directory.as_deref())?);
     let change = accounts.prepare(settings)?;
     Ok((accounts, change))
 }

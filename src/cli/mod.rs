@@ -99,7 +99,7 @@ fn load(flags: &Flags) -> Result<Settings, config::Error> {
 async fn once(settings: &Settings) -> Result<ExitCode, Box<dyn Error>> {
     let exposition = Arc::new(Exposition::new());
     exposition.config_read(Some(Timestamp::now()));
-    let all_succeeded = Accounts::new(Arc::clone(&exposition), None).poll_once(settings).await?;
+    let all_succeeded = Accounts::open(Arc::clone(&exposition), None)?.poll_once(settings).await?;
     io::stdout().write_all(&exposition.page().plain())?;
     Ok(if all_succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -15,7 +15,7 @@ use tracing::{error, info};
 use super::logs::Level;
 use super::service;
 use crate::config::{self, Settings, Web};
-use crate::http::{Front, Health, Opened, Reload, Site};
+use crate::http::{Front, Health, Opened, Reload, Site, OutcomesOf};
 use crate::metrics::Exposition;
 use crate::scheduler::{Accounts, Applied, Change};
 use crate::time::Timestamp;
@@ -47,6 +47,7 @@ pub(super) struct Reloader {
 pub(super) struct Sites {
     exposition: Arc<Exposition>,
     health: Health,
+    accounts: Arc<Accounts>,
     asks: mpsc::Sender<Ask>,
 }
 
@@ -57,9 +58,13 @@ pub(super) struct Asked(mpsc::Receiver<Ask>);
 
 impl Sites {
     /// The sites, and what their clients ask for.
-    pub(super) fn new(exposition: Arc<Exposition>, health: Health) -> (Self, Asked) {
+    pub(super) fn new(
+        exposition: Arc<Exposition>,
+        health: Health,
+        accounts: Arc<Accounts>,
+    ) -> (Self, Asked) {
         let (asks, asked) = mpsc::channel(MOST_WAITING);
-        (Self { exposition, health, asks }, Asked(asked))
+        (Self { exposition, health, accounts, asks }, Asked(asked))
     }
 
     pub(super) fn site(&self, web: &Web) -> Site {
@@ -68,9 +73,18 @@ impl Sites {
             telemetry_path: web.telemetry_path.clone(),
             max_requests: web.max_requests,
             health: Arc::clone(&self.health),
+            outcomes: self.outcomes(),
             show_entities: web.show_entities,
             reload: web.enable_lifecycle.then(|| self.reload()),
         }
+    }
+
+    fn outcomes(&self) -> OutcomesOf {
+        let accounts = Arc::clone(&self.accounts);
+        Arc::new(move |names| {
+            let accounts = Arc::clone(&accounts);
+            async move { accounts.outcomes(names).await }.boxed()
+        })
     }
 
     fn reload(&self) -> Reload {

@@ -12,6 +12,7 @@ mod pages;
 mod probe;
 mod status;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
@@ -25,6 +26,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum_server::Handle;
+use futures::future::BoxFuture;
 use hyper::body::Incoming;
 use hyper_util::rt::TokioTimer;
 use tower::make::Shared;
@@ -39,6 +41,7 @@ pub use probe::probe;
 use connections::Connections;
 
 use crate::metrics::Exposition;
+use crate::store::Outcomes;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,11 +64,16 @@ pub struct Site {
     pub max_requests: usize,
     /// Whether the process and its pollers live, and else what is wrong.
     pub health: Health,
+    /// How the tasks of accounts ended, for the status page.
+    pub outcomes: OutcomesOf,
     /// Whether what failed tasks were about is shown where nobody has to log in.
     pub show_entities: bool,
     /// Reads the configuration again; none where clients may not ask for that.
     pub reload: Option<Reload>,
 }
+
+/// Gives how the tasks of these accounts ended.
+pub type OutcomesOf = Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, BTreeMap<String, Outcomes>> + Send + Sync>;
 
 /// Whether the process and its pollers live, and else what is wrong.
 pub type Health = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;

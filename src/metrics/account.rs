@@ -3,6 +3,7 @@
 //! A scrape reads whichever [`Published`] is current and never waits for a poll; whoever has news (the poll, the
 //! supervisor of the polls, a reload) builds the next one and swaps it in.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -10,9 +11,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::clumio::Reason;
-use crate::ledger::Snapshot;
-use crate::poll::Progress;
-use crate::state::Written;
+use crate::store::Snapshot;
 use crate::time::Timestamp;
 
 /// Why a poll failed, as the value of the label `reason`.
@@ -25,6 +24,28 @@ pub enum Failure {
     /// What was read could not be kept.
     State,
 }
+
+/// What is done between polls, and can fail without failing one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackgroundJob {
+    /// Comparing counts with the API.
+    Audit,
+    /// Reading back to the retention.
+    HistorySync,
+}
+
+/// How far the syncs of an account are, from 0 to 1; none while there is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct SyncProgress {
+    /// The initial sync.
+    pub initial: Option<f64>,
+    /// The history sync.
+    pub history: Option<f64>,
+}
+
+/// Tells how far the syncs are; it is asked by every scrape.
+#[derive(Clone)]
+pub struct SyncObserver(Arc<dyn Fn() -> SyncProgress + Send + Sync>);
 
 /// One account on the page.
 #[derive(Debug)]
@@ -39,7 +60,7 @@ pub struct Account {
 pub(crate) struct Published {
     pub(crate) interval: Duration,
     pub(crate) window: Duration,
-    pub(crate) progress: Arc<Progress>,
+    pub(crate) syncs: SyncObserver,
     pub(crate) token_expiry: Option<Timestamp>,
     pub(crate) up: bool,
     pub(crate) polls: u64,
@@ -48,8 +69,8 @@ pub(crate) struct Published {
     /// When the last poll ended, and why it failed if it did.
     pub(crate) last_poll: Option<(Timestamp, Option<Failure>)>,
     pub(crate) last_success: Option<Timestamp>,
-    /// What was written last to the state directory.
-    pub(crate) written: Option<Written>,
+    pub(crate) audit_failures: u64,
+    pub(crate) history_sync_failures: u64,
     /// The numbers of the last poll that succeeded.
     pub(crate) snapshot: Option<Arc<Snapshot>>,
 }
@@ -101,6 +122,12 @@ impl Account {
         (published.polls > 0 && published.last_success.is_some()).then_some(published.up)
     }
 
+    /// T of the numbers that are published; none before there are some.
+    #[must_use]
+    pub fn time(&self) -> Option<Timestamp> {
+        self.published.load().snapshot.as_ref().map(|snapshot| snapshot.time)
+    }
+
     /// Publishes how the account is polled from now on.
     pub fn configured(&self, interval: Duration, window: Duration) {
         self.publish(|published| {
@@ -109,14 +136,13 @@ impl Account {
         });
     }
 
-    /// Takes the numbers off the page until a poll brings new ones, because the account begins anew, with a first
-    /// pass that goes on by `progress`. What was counted of its polls stays.
-    pub fn begins(&self, progress: &Arc<Progress>) {
+    /// Takes the numbers off the page until a poll brings new ones, because the account begins anew, with an
+    /// initial sync that `syncs` observes. What was counted of its polls stays.
+    pub fn begins(&self, syncs: &SyncObserver) {
         self.publish(|published| {
-            published.progress = Arc::clone(progress);
+            published.syncs = syncs.clone();
             published.up = false;
             published.last_success = None;
-            published.written = None;
             published.snapshot = None;
         });
     }
@@ -130,7 +156,7 @@ impl Account {
 
     /// Publishes the numbers of a poll that took `took` and succeeded at `at`, on this machine's clock: rules
     /// compare it with Prometheus' own.
-    pub fn succeeded(&self, snapshot: Snapshot, written: Option<Written>, took: Duration, at: Timestamp) {
+    pub fn succeeded(&self, snapshot: Snapshot, took: Duration, at: Timestamp) {
         let snapshot = Arc::new(snapshot);
         self.publish(|published| {
             published.polls += 1;
@@ -138,24 +164,30 @@ impl Account {
             published.up = true;
             published.last_poll = Some((at, None));
             published.last_success = Some(at);
-            published.written = written;
             published.snapshot = Some(Arc::clone(&snapshot));
         });
     }
 
-    /// Publishes what the process before kept, as old as it is.
-    pub fn restored(&self, snapshot: Option<Snapshot>, written: Written) {
-        let snapshot = snapshot.map(Arc::new);
+    /// Publishes what the process before committed last; its last successful poll ended at `last_success`.
+    pub fn restored(&self, snapshot: Snapshot, last_success: Option<Timestamp>) {
+        let snapshot = Arc::new(snapshot);
         self.publish(|published| {
-            published.last_success = snapshot.is_some().then_some(written.at);
-            published.written = Some(written);
-            published.snapshot.clone_from(&snapshot);
+            published.last_success = last_success;
+            published.snapshot = Some(Arc::clone(&snapshot));
         });
     }
 
-    /// Publishes what may be published of a poll that took `took` and ended at `at`, and that its numbers could not be
-    /// kept.
-    pub fn not_kept(&self, snapshot: Snapshot, took: Duration, at: Timestamp) {
+    /// Counts a failure of what is done between polls.
+    pub fn background_failed(&self, job: BackgroundJob) {
+        self.publish(|published| match job {
+            BackgroundJob::Audit => published.audit_failures += 1,
+            BackgroundJob::HistorySync => published.history_sync_failures += 1,
+        });
+    }
+
+    /// Publishes what may be published of a poll that took `took` and ended at `at`, and that it could not be
+    /// committed.
+    pub fn not_committed(&self, snapshot: Snapshot, took: Duration, at: Timestamp) {
         let snapshot = Arc::new(snapshot);
         self.publish(|published| {
             published.failed(Failure::State, Some(took), at);
@@ -176,6 +208,31 @@ impl Account {
             published
         });
         self.changes.fetch_add(1, Ordering::Release);
+    }
+}
+
+// === impl SyncObserver ===
+
+impl SyncObserver {
+    /// An observer that asks `progress`.
+    pub fn new(progress: impl Fn() -> SyncProgress + Send + Sync + 'static) -> Self {
+        Self(Arc::new(progress))
+    }
+
+    pub(crate) fn progress(&self) -> SyncProgress {
+        (self.0)()
+    }
+}
+
+impl Default for SyncObserver {
+    fn default() -> Self {
+        Self::new(SyncProgress::default)
+    }
+}
+
+impl fmt::Debug for SyncObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.progress().fmt(f)
     }
 }
 

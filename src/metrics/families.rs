@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::account::{Account, Failure, Published};
 use super::family::Family;
 use super::tasks::tasks;
-use crate::ledger::Snapshot;
+use crate::store::{Snapshot, StoreStatus};
 use crate::time::unix_seconds;
 
 /// The accounts with what is current of each.
@@ -19,13 +19,46 @@ pub(super) fn write(accounts: &Current<'_>, page: &mut String) {
     tasks(accounts).into_iter().chain(polls(accounts)).for_each(|family| family.write(page));
 }
 
-/// Puts on a page how far the first passes are that run; it moves while a poll does.
+/// Writes how far the syncs are; it changes while a poll runs.
 pub(super) fn write_progress(accounts: &Current<'_>, page: &mut String) {
-    let family = Family::gauge(
-        "clumio_exporter_first_pass_progress_ratio",
-        "How much of its first pass an account has read, from 0 to 1; absent while none runs.",
+    let initial = Family::gauge(
+        "clumio_exporter_initial_sync_progress_ratio",
+        "How much of its initial sync an account has read, from 0 to 1; absent while none runs.",
     );
-    of_each(family, accounts, &|published| published.progress.get()).write(page);
+    let history = Family::gauge(
+        "clumio_exporter_history_sync_progress_ratio",
+        "How much of its history an account has read, from 0 to 1; absent while no history sync runs.",
+    );
+    of_each(initial, accounts, &|published| published.syncs.progress().initial).write(page);
+    of_each(history, accounts, &|published| published.syncs.progress().history).write(page);
+}
+
+/// Writes how the database is; nothing if it is in memory.
+pub(super) fn write_store(status: StoreStatus, page: &mut String) {
+    let families = [
+        (
+            "clumio_exporter_state_bytes",
+            "The size of the database in the state directory.",
+            status.bytes.map(|bytes| bytes as f64),
+        ),
+        (
+            "clumio_exporter_state_last_write_timestamp_seconds",
+            "When the database was last written. A poll that changes nothing writes nothing.",
+            status.bytes.and(status.last_write).map(unix_seconds),
+        ),
+        (
+            "clumio_exporter_state_recovered_timestamp_seconds",
+            "When a database that could not be used was replaced by an empty one; absent if none was.",
+            status.recovered.map(unix_seconds),
+        ),
+    ];
+    for (name, help, value) in families {
+        let mut family = Family::gauge(name, help);
+        if let Some(value) = value {
+            family.add(&[], value);
+            family.write(page);
+        }
+    }
 }
 
 /// The families about polls.
@@ -89,12 +122,8 @@ const POLL_GAUGES: [PerAccount; 10] = [
     ),
     (
         "clumio_exporter_poll_window_seconds",
-        "How long ended tasks stay in clumio_tasks: as configured, but a window that was made longer counts when \
-         everything was read for it.",
-        &|published| {
-            let window = published.snapshot.as_ref().map_or(published.window, |snapshot| snapshot.window);
-            Some(window.as_secs_f64())
-        },
+        "How long ended tasks stay in clumio_tasks, as configured.",
+        &|published| Some(published.window.as_secs_f64()),
     ),
     (
         "clumio_exporter_last_success_timestamp_seconds",
@@ -103,32 +132,42 @@ const POLL_GAUGES: [PerAccount; 10] = [
     ),
     (
         "clumio_exporter_watermark_timestamp_seconds",
-        "The newest creation of a task read so far, on the API's clock. It stands still on a quiet account.",
-        &|published| published.snapshot.as_ref().map(|snapshot| unix_seconds(snapshot.watermark)),
+        "The newest creation of a task read so far, on the API's clock. It does not advance on a quiet account.",
+        &|published| published.snapshot.as_ref()?.watermark.map(unix_seconds),
     ),
     (
         "clumio_exporter_audit_drift_tasks",
-        "The exporter's own count of tasks minus the API's, over a range of creation, as of the last audit: below 0, tasks \
-         were listed too late.",
+        "Tasks in the replica minus tasks in the API, as of the last audit: above 0, the API no longer shows tasks that it \
+         has shown.",
         &|published| published.snapshot.as_ref()?.drift.map(|drift| drift as f64),
     ),
-    ("clumio_exporter_state_bytes", "The size of the state file.", &|published| {
-        published.written.map(|written| written.bytes as f64)
+    ("clumio_exporter_replica_tasks", "Tasks in the replica.", &|published| {
+        published.snapshot.as_ref().map(|snapshot| snapshot.rows as f64)
     }),
     (
-        "clumio_exporter_state_last_write_timestamp_seconds",
-        "When the state file was last written.",
-        &|published| published.written.map(|written| unix_seconds(written.at)),
+        "clumio_exporter_replica_oldest_timestamp_seconds",
+        "The creation time from which the replica is complete.",
+        &|published| published.snapshot.as_ref().map(|snapshot| unix_seconds(snapshot.covered_from)),
     ),
 ];
 
-const POLL_COUNTERS: [PerAccount; 3] = [
+const POLL_COUNTERS: [PerAccount; 5] = [
+    (
+        "clumio_exporter_audit_failures_total",
+        "Audits that could not be finished. Polls are not affected.",
+        &|published| Some(published.audit_failures as f64),
+    ),
+    (
+        "clumio_exporter_history_sync_failures_total",
+        "Slices of the history that could not be read. Polls are not affected, and they are read again.",
+        &|published| Some(published.history_sync_failures as f64),
+    ),
     ("clumio_exporter_polls_total", "Polls that ended, successful or not.", &|published| {
         Some(published.polls as f64)
     }),
     (
         "clumio_exporter_tasks_missed_total",
-        "Tasks that the API listed too late to be counted in any other counter; in clumio_tasks they are.",
+        "Tasks that the API listed later than poll.overlap, so that only an audit has found them. They are in all other numbers.",
         &|published| {
             let snapshot = published.snapshot.as_ref();
             Some(snapshot.map_or(0.0, |snapshot| snapshot.missed_total as f64))

@@ -8,7 +8,7 @@ use std::slice;
 use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
 
 use super::encode;
-use crate::ledger::Observations;
+use crate::store::DurationHistogram;
 
 /// How many samples, or histograms, become text together.
 const AT_ONCE: usize = 256;
@@ -89,8 +89,8 @@ impl Family {
     }
 
     /// Adds the samples of a histogram.
-    pub(super) fn observe(&mut self, labels: &[Label<'_>], observations: &Observations) {
-        let buckets = observations.cumulative().map(|(bound, count)| {
+    pub(super) fn observe(&mut self, labels: &[Label<'_>], durations: &DurationHistogram) {
+        let buckets = durations.cumulative().map(|(bound, count)| {
             let mut bucket = Bucket::default();
             bucket.set_upper_bound(bound.as_secs_f64());
             bucket.set_cumulative_count(count);
@@ -98,8 +98,8 @@ impl Family {
         });
         let mut histogram = Histogram::default();
         histogram.set_bucket(buckets.collect());
-        histogram.set_sample_count(observations.count());
-        histogram.set_sample_sum(observations.sum().as_secs_f64());
+        histogram.set_sample_count(durations.count());
+        histogram.set_sample_sum(durations.sum().as_secs_f64());
         let mut metric = Metric::from_label(labels.iter().map(pair).collect());
         metric.set_histogram(histogram);
         self.push(metric);

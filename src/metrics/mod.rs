@@ -17,21 +17,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use prometheus::process_collector::ProcessCollector;
 use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 
-use families::Current;
+pub(crate) use families::Current;
 use reloads::Reloads;
 use requests::RequestFamilies;
 
 pub(crate) use account::Published;
-pub use account::{Account, Failure};
+pub use account::{Account, BackgroundJob, Failure, SyncObserver, SyncProgress};
 pub use page::Page;
 pub use requests::RequestMetrics;
 
-use crate::poll::Progress;
+use crate::store::StoreStatus;
 use crate::time::Timestamp;
 
 /// The media type of the page: the text format, version 0.0.4.
@@ -44,6 +44,7 @@ pub struct Exposition {
     registry: Registry,
     requests: Arc<RequestFamilies>,
     reloads: Reloads,
+    store: ArcSwapOption<StoreStatus>,
     cache: page::Cache,
 }
 
@@ -71,6 +72,7 @@ impl Exposition {
             registry,
             requests,
             reloads,
+            store: ArcSwapOption::empty(),
             cache: page::Cache::default(),
         }
     }
@@ -103,11 +105,11 @@ impl Exposition {
         name: &str,
         interval: Duration,
         window: Duration,
-        progress: &Arc<Progress>,
+        syncs: &SyncObserver,
     ) -> Arc<Account> {
         let account = self.account(name);
         account.configured(interval, window);
-        account.begins(progress);
+        account.begins(syncs);
         self.show(&account);
         account
     }
@@ -131,6 +133,16 @@ impl Exposition {
     /// Whether a configuration was refused since the one was read that is in use.
     pub(crate) fn config_is_refused(&self) -> bool {
         self.reloads.is_refused()
+    }
+
+    /// Publishes how the database is.
+    pub fn store_is(&self, status: StoreStatus) {
+        self.store.store(Some(Arc::new(status)));
+    }
+
+    /// How the database is; none before it is open.
+    pub(crate) fn store_status(&self) -> Option<StoreStatus> {
+        self.store.load().as_deref().copied()
     }
 
     fn change(&self, change: impl Fn(&mut Vec<Arc<Account>>)) {
@@ -160,6 +172,9 @@ impl Exposition {
         let live = |page: &mut String| {
             encode(&self.registry.gather(), page);
             self.with_current(|accounts| families::write_progress(accounts, page));
+            if let Some(status) = self.store.load_full() {
+                families::write_store(*status, page);
+            }
         };
         self.cache.render(Instant::now(), &self.changes, polled, live)
     }

@@ -2,7 +2,7 @@
 
 use super::families::{Current, snapshots};
 use super::family::{Family, Label};
-use crate::ledger::{KindSample, StatusSample};
+use crate::store::{KindSample, StatusSample};
 use crate::time::unix_seconds;
 
 /// The families, which are filled together.

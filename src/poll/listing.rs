@@ -1,21 +1,23 @@
-//! Whole listings, out of readings that can miss rows.
+//! Complete listings, out of readings that can miss rows.
 //!
-//! # Why a listing is whole
+//! # Why a listing is complete
 //!
-//! What is listed by creation, or by id, only grows: no row ever leaves it. So the rows of all answers so far
-//! were all in the listing at the instant of its latest answer, and the largest `total_count` of those answers is
-//! how many rows it had then. When as many distinct rows have been read as that, nothing is missing: the
-//! rows read *are* the listing as it was at an instant of the poll, whatever the order of rows is and however it
+//! What is listed by creation, or by id, only grows: no row leaves it. So the rows of all responses so far were all in
+//! the listing at the time of its latest response, and the largest `total_count` of those responses is at most how many
+//! rows it had then. When the reading has come to its end and as many distinct rows have been read as that, nothing is
+//! missing: the rows *are* the listing as it was at some time of the poll, whatever the order of rows is and however it
 //! changes from request to request.
 //!
-//! This is asked after every page, not after every reading: on a busy account, rows enter at the front while later
-//! pages are read, and the first page of the next reading supplies them. Where three readings do not get there
-//! (an order in which new rows land anywhere), the listing is split: what was created before now stands still
-//! and what comes after is small, and a piece that fits one page is one answer, so whole by itself. Only
-//! what was created within one second cannot be split; it is read more often instead.
+//! `total_count` is a lower bound, because search servers cap counts. A listing of one page is complete by itself. One of
+//! several pages with more rows than its count proves nothing, so it is split until each part fits its count or one page.
 //!
-//! Pieces are asked for a little wider than they are and cut here, half-open, on the full timestamp: how finely
-//! the API compares, and whether it rounds, is unknown.
+//! On a busy account, rows enter at the front while later pages are read, and the first page of the next reading supplies
+//! them. Where three readings do not suffice (an order in which new rows land anywhere), the listing is split: what was
+//! created before now does not change, what comes after is small, and a part that fits one page is one response. Only what
+//! was created within one second cannot be split; it is read more often instead.
+//!
+//! Parts are requested a little wider than they are and cut here, half-open, on the full timestamp: how finely the API
+//! compares, and whether it rounds, is unknown.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -26,7 +28,7 @@ use crate::clumio::{Error, Filter, Page, Reason, TaskList};
 use crate::task::{Task, TaskId};
 use crate::time::{Timestamp, earlier, elapsed, later};
 
-/// How much wider a piece is asked for than it is, on both sides.
+/// How much wider a piece is requested than it is, on both sides.
 const MARGIN: Duration = Duration::from_secs(2);
 
 /// The narrowest piece.
@@ -39,14 +41,14 @@ const READINGS: u32 = 3;
 /// about one row in e: twenty miss one in e²⁰.
 const READINGS_UNSPLIT: u32 = 20;
 
-/// The most parts that a range is split into at once: a count that is nonsense must not cost memory.
-const MOST_PARTS: u64 = 1_000;
+/// The parts that a range is split into at most: an absurd count must not cost memory.
+const MAX_PARTS: u64 = 1_000;
 
 /// The largest sum of the lengths of ids that are looked up at once: URLs longer than 8 KiB are refused by
 /// common gateways, and escaping makes them longer.
 const BATCH_BYTES: usize = 2_048;
 
-/// A half-open range of creation; without an end it goes on for ever.
+/// A half-open range of creation times; without an end it has no upper bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Range {
     pub(super) from: Timestamp,
@@ -56,7 +58,7 @@ pub(super) struct Range {
 /// What came of reading a piece.
 pub(super) enum Piece {
     /// All its tasks.
-    Whole(Vec<Task>),
+    Complete(Vec<Task>),
     /// It is to be read in these parts, oldest first.
     Split(Vec<Range>),
 }
@@ -66,41 +68,32 @@ pub(super) enum Piece {
 struct Rows {
     sightings: Sightings,
     without_status: HashSet<TaskId>,
-    /// The most rows without an id on one page. Nothing tells whether two of them on two pages are the same, so that
-    /// no more are known to be there.
+    /// The most rows without an id on one page. Nothing tells whether two of them on two pages are the same, so no more
+    /// are known to be there.
     without_id: u64,
+    /// The largest `total_count` of the current reading.
     total: u64,
+    /// Pages of the current reading.
     pages: u64,
+    /// Whether a reading came to its end.
+    has_ended: bool,
 }
 
 // === impl Reader ===
 
 impl<L: TaskList> Reader<'_, L> {
-    /// All tasks created in a range.
-    pub(super) async fn created(&mut self, range: Range, into: &mut Sightings) -> Result<(), Error> {
-        let mut pieces = vec![range];
-        while let Some(piece) = pieces.pop() {
-            match self.piece(piece).await? {
-                Piece::Whole(tasks) => into.see_all(tasks),
-                Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
-            }
-        }
-        Ok(())
-    }
-
     /// Reads one piece, or says how to split it.
     pub(super) async fn piece(&mut self, piece: Range) -> Result<Piece, Error> {
         let filter =
             Filter::Created { from: earlier(piece.from, MARGIN), to: piece.to.map(|to| later(to, MARGIN)) };
-        let (readings, most) =
-            if piece.can_be_split() { (READINGS, self.most_rows()) } else { (READINGS_UNSPLIT, u64::MAX) };
+        let can_be_split = piece.can_be_split();
+        let (readings, most) = if can_be_split { (READINGS, self.max_rows) } else { (READINGS_UNSPLIT, u64::MAX) };
         let rows = self.rows(&filter, readings, most).await?;
-        if rows.is_whole() {
-            self.note_skipped(rows.has_skipped());
+        if rows.is_complete() && !(rows.is_capped() && can_be_split) {
             let tasks = rows.sightings.into_tasks();
-            return Ok(Piece::Whole(tasks.into_iter().filter(|task| piece.has(task)).collect()));
+            return Ok(Piece::Complete(tasks.into_iter().filter(|task| piece.has(task)).collect()));
         }
-        if !piece.can_be_split() {
+        if !can_be_split {
             return Err(rows.short("the tasks created within one second"));
         }
         if !rows.sightings.iter().any(|task| piece.is_about(task)) {
@@ -108,7 +101,7 @@ impl<L: TaskList> Reader<'_, L> {
                            does something between the exporter and the API drop the filter?";
             return Err(Error::new(Reason::Protocol, message));
         }
-        let parts = rows.total.div_ceil(self.most_rows().div_ceil(2));
+        let parts = rows.total.div_ceil(self.max_rows.div_ceil(2));
         Ok(Piece::Split(piece.split(parts, rows.newest())))
     }
 
@@ -132,7 +125,7 @@ impl<L: TaskList> Reader<'_, L> {
             }
             let asked = batch.len() as u64;
             let rows = self.rows(&Filter::Ids(batch), READINGS, asked).await?;
-            if !rows.is_whole() {
+            if !rows.is_complete() {
                 return Err(rows.short(&format!("{asked} tasks looked up by id")));
             }
             into.see_all(rows.sightings.into_tasks());
@@ -140,21 +133,17 @@ impl<L: TaskList> Reader<'_, L> {
         Ok(())
     }
 
-    /// Reads a listing until it is whole, has been read `readings` times, or turns out to have more than `most`
-    /// rows.
+    /// Reads a listing until it is complete, has been read `readings` times, or turns out to have more than `most` rows.
     async fn rows(&mut self, filter: &Filter, readings: u32, most: u64) -> Result<Rows, Error> {
         let mut rows = Rows::default();
         for _ in 0..readings {
-            self.read(filter, |page| {
-                rows.add(page);
-                if rows.is_whole() || rows.total > most {
-                    ControlFlow::Break(())
-                } else {
-                    ControlFlow::Continue(())
-                }
+            (rows.total, rows.pages) = (0, 0);
+            self.read(filter, |page, is_last| {
+                rows.add(page, is_last);
+                if rows.suffices(most) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })
             .await?;
-            if rows.is_whole() || rows.total > most {
+            if rows.suffices(most) {
                 break;
             }
         }
@@ -165,25 +154,32 @@ impl<L: TaskList> Reader<'_, L> {
 // === impl Rows ===
 
 impl Rows {
-    fn add(&mut self, page: Page) {
+    fn add(&mut self, page: Page, is_last: bool) {
         self.pages += 1;
+        self.has_ended |= is_last;
         self.total = self.total.max(page.total);
         self.without_id = self.without_id.max(page.without_id);
         self.without_status.extend(page.without_status);
         self.sightings.see_all(page.tasks);
     }
 
-    fn is_whole(&self) -> bool {
-        self.pages > 0 && self.distinct() >= self.total
+    /// Whether nothing more has to be read: it is complete, or will be split.
+    fn suffices(&self, most: u64) -> bool {
+        self.is_complete() || self.total.max(self.distinct()) > most
+    }
+
+    fn is_complete(&self) -> bool {
+        self.has_ended && self.distinct() >= self.total
+    }
+
+    /// Whether the count says less than was read, so that it does not prove that nothing is missing.
+    fn is_capped(&self) -> bool {
+        self.pages > 1 && self.distinct() > self.total
     }
 
     fn distinct(&self) -> u64 {
         let without_status = self.without_status.iter().filter(|id| !self.sightings.contains(id)).count();
         (self.sightings.len() + without_status) as u64 + self.without_id
-    }
-
-    fn has_skipped(&self) -> bool {
-        self.without_id > 0 || !self.without_status.is_empty()
     }
 
     fn newest(&self) -> Option<Timestamp> {
@@ -227,9 +223,9 @@ impl Range {
             let to = newest.unwrap_or(self.from).max(later(self.from, NARROWEST));
             return vec![Self { from: self.from, to: Some(to) }, Self { from: to, to: None }];
         };
-        let whole = elapsed(self.from, to);
-        let parts = u32::try_from(parts.clamp(2, MOST_PARTS)).unwrap_or(u32::MAX);
-        let width = (whole / parts).max(NARROWEST);
+        let length = elapsed(self.from, to);
+        let parts = u32::try_from(parts.clamp(2, MAX_PARTS)).unwrap_or(u32::MAX);
+        let width = (length / parts).max(NARROWEST);
         let mut starts: Vec<Timestamp> = Vec::new();
         let mut at = self.from;
         while at < to {

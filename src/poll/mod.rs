@@ -1,89 +1,93 @@
-//! One poll: reads what is open, what is new and what left, and commits it to the ledger, all or nothing.
+//! One poll: lists what is open and what is new, looks up what neither listing shows, and commits it, all or nothing.
 //!
-//! A listing by `created_timestamp` never shows that an older task has ended, there is no filter on end or change,
-//! and pages have no snapshot. The numbers are exact all the same. Here is why.
+//! A listing by `created_timestamp` never shows that an older task has ended, there is no filter on end or update time,
+//! and pages have no snapshot. The numbers are exact all the same.
 //!
-//! # The poll
+//! # A poll
 //!
-//! With `W` the watermark, the newest creation read so far, a poll reads:
+//! T is the API's time ([`clock`]), W the watermark: the newest creation time in the replica, at most T. A poll
 //!
-//! 1. **Open**: the tasks whose status is an open one, in one reading that may miss rows.
-//! 2. **New**: the tasks created from `W - overlap` on, whole as of an instant of the poll ([`listing`]).
-//! 3. **Left**: by id, those that the ledger follows and that neither of the two showed.
+//! 1. lists the **open** tasks, in one reading that may miss rows;
+//! 2. lists the **new** tasks, created since W minus the overlap: complete as of some time of the poll ([`listing`]);
+//! 3. looks up by id the open tasks of the replica that are **missing** from both;
+//! 4. **commits** rows, counters and marks in one transaction, and publishes.
 //!
-//! Then it commits to a clone of the ledger, moves `W`, keeps the clone as the state, and publishes. If anything fails,
-//! nothing was changed; only where the state cannot be kept, the gauges go on, and the counters stay at what was last
-//! kept: they must not fall if the process ends now.
+//! Between polls, in the background, the [`history`] is read back to the retention, and an [`audit`] compares counts with
+//! the API.
 //!
 //! # No task is lost
 //!
-//! *A task that is followed* is read by every poll: by 3 if not by 1 or 2. So its end is seen by the first
-//! poll after it, and a row that slips through a page of 1 costs one look-up and nothing else.
+//! *An open task of the replica* is read by every poll: by 3 if not by 1 or 2. So the first poll after its end sees it.
+//! A row that slips through a page of 1 costs one look-up and nothing else.
 //!
-//! *A task that was never read* is in 2 of the next poll unless it was created before `W - overlap`. Say it was:
-//! it was in the list at latest an overlap after its creation, so before `W`. The poll that moved the watermark to
-//! `W` began at or after `W` (the watermark never passes the API's time at the poll's first answer) and read a
-//! whole listing after that. So the task was in that listing, unless it was too old even for that one: the same
-//! argument, one poll earlier, down to the first pass, whose slices and first whole poll meet at the baseline
-//! in the same way. A failed poll moves no watermark, so it leaves no gap, however long an outage is.
+//! *A task that was never read* is in 2 of the next poll unless it was created before W minus the overlap. Say it was. It
+//! was listed at latest an overlap after its creation, so before W. The poll that moved the watermark to W began at or
+//! after W, because the watermark never exceeds T at the poll's first response, and read a complete listing after that.
+//! So the task was in that listing, unless it was too old even for that one: the same argument, one poll earlier, down to
+//! the initial sync, whose slices and last poll meet in the same way. The watermark moves only with the transaction that
+//! stores everything below it, so a failed poll leaves no gap, however long an outage is. When T moves back, W follows,
+//! and a range is read twice; reading more never harms.
 //!
 //! # No task counts twice
 //!
-//! That is the ledger's part ([`crate::ledger`]): ids of tasks created since `W - overlap` are remembered, and older
-//! rows are let in only while open, and only when two polls in a row show them.
+//! Rows are upserted by id and kept for the retention. Whether a task counts is stored with its row, and a counter
+//! increases in the transaction that makes the row final ([`crate::store`]). What has left the replica was created and
+//! ended before the horizon, and such a task is never counted.
 //!
-//! # Every number is of one instant of the poll
+//! # Every number is of one time of the poll
 //!
-//! Each task is read at some instant between the first answer and the last, and taken as it was then. When
-//! nothing changes meanwhile, all instants are the same, and the numbers equal a full listing.
+//! Each task is read at some time between the first response and the last, and taken as it was then. When nothing changes
+//! meanwhile, the numbers equal a full listing.
 //!
 //! # What it costs
 //!
-//! The pages of what is open, the pages of what is new, and a look-up for each batch of those that left: three
-//! requests at rest. History is never read again.
+//! The pages of open tasks, the pages of new ones, and a look-up for each batch of missing ones: at most three requests
+//! when nothing happens.
 
-mod api_time;
 mod audit;
-mod first_pass;
-mod heal;
+mod clock;
+mod error;
+mod history;
+mod initial_sync;
 mod listing;
+mod progress;
 mod reader;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tracing::{debug, warn};
+use tracing::warn;
 
-use api_time::ApiTime;
+pub use error::{BackgroundError, Error, Job};
+pub use progress::Progress;
+
 use audit::Audit;
-use first_pass::FirstPass;
-use heal::Heal;
-use listing::Range;
+use clock::{ApiClock, Reading, Response};
+use history::History;
+use listing::{Piece, Range};
 use reader::{Reader, Sightings};
 
-use crate::clumio::{Error, TaskList};
-use crate::ledger::{Ledger, Rules, Snapshot};
-use crate::state::{self, Memory, Restored, Storage, Written};
-use crate::task::{LISTED_FOR, TaskId};
-use crate::time::{Timestamp, earlier};
+use crate::clumio::{Filter, TaskList};
+use crate::store::{
+    self, AccountState, Completes, PollCommit, PollInstant, Replica, Rules, SliceCommit, Snapshot, Source,
+};
+use crate::task::{LISTED_FOR, Task, TaskId};
+use crate::time::{Moment, Timestamp, earlier};
 
 /// How an account is polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// How many rows a page has, if the API allows as many.
+    /// Rows of a page, if the API allows as many.
     pub page_size: u32,
-    /// How many tasks are looked up by one request.
+    /// Tasks that are looked up by one request.
     pub id_batch_size: u32,
-    /// How many rows are held at once: a listing by creation that has more is read in slices.
-    pub most_rows: u64,
-    /// How far back in creation the first pass reads.
+    /// Rows that are held at once: a listing by creation that has more is read in slices.
+    pub max_rows: u64,
+    /// How far back in creation the initial sync reads.
     pub lookback: Duration,
-    /// How often the API's own count is compared with what is known; zero: never.
+    /// How often the API's counts are compared with those of the replica; zero: never.
     pub audit_interval: Duration,
     /// What the numbers depend on.
     pub rules: Rules,
@@ -91,231 +95,325 @@ pub struct Options {
 
 /// Follows the tasks of one account.
 #[derive(Debug)]
-pub struct Poller<L, S> {
+pub struct Poller<L> {
     list: L,
-    storage: S,
+    replica: Replica,
     options: Options,
-    time: ApiTime,
-    stage: Stage,
-    heal: Heal,
-    /// When the API last failed to answer an audit.
-    audit_failed: Option<Timestamp>,
-    /// The numbers that were kept last.
-    kept: Option<Snapshot>,
+    clock: ApiClock,
+    /// The page size that the API accepts.
+    page_size: u32,
+    /// The numbers that were committed last.
+    committed: Option<Snapshot>,
+    /// Whether this process has published.
+    has_published: bool,
+    /// Vanished tasks before this one were looked up by the polls before.
+    vanished_offset: u64,
+    history: History,
+    audit: Audit,
     progress: Arc<Progress>,
 }
 
-/// What a poll that succeeded brought.
+/// What a poll has brought.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// What may be published.
+    /// What is published.
     pub snapshot: Snapshot,
-    /// What became of the state; nothing where none is kept.
-    pub state: Result<Option<Written>, state::Error>,
+    /// Why the poll could not be committed, if it could not: the counters of the snapshot are those of the last commit.
+    pub uncommitted: Option<store::Error>,
 }
 
-/// How far a first pass is; shared with whoever publishes it.
-#[derive(Debug)]
-pub struct Progress(AtomicU64);
+/// Whether there is more to do in the background.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Background {
+    /// Call again.
+    More,
+    /// Nothing until the next poll.
+    Done,
+}
 
-/// How much is known of the account.
-#[derive(Debug)]
-enum Stage {
-    /// Nothing.
-    Cold,
-    /// Part of what the first pass reads.
-    FirstPass(Box<FirstPass>),
-    /// Everything: only changes are read.
-    Following(Box<Ledger>),
+/// What a poll has yet to find.
+struct Unseen {
+    open: HashSet<TaskId>,
+    newest: Option<TaskId>,
 }
 
 // === impl Poller ===
 
-impl<L: TaskList, S: Storage> Poller<L, S> {
-    /// A poller that knows nothing yet: its first poll begins with a first pass.
-    pub fn new(list: L, storage: S, options: Options) -> Self {
-        let (time, stage) = (ApiTime::default(), Stage::Cold);
-        let (heal, audit_failed, kept) = (Heal::Idle, None, None);
-        Self { list, storage, options, time, stage, heal, audit_failed, kept, progress: Arc::default() }
+impl<L: TaskList> Poller<L> {
+    /// A poller that will continue with what the replica has. Nothing is read yet.
+    pub fn new(list: L, replica: Replica, options: Options) -> Self {
+        Self {
+            page_size: options.page_size,
+            list,
+            replica,
+            options,
+            clock: ApiClock::default(),
+            committed: None,
+            has_published: false,
+            vanished_offset: 0,
+            history: History::default(),
+            audit: Audit::default(),
+            progress: Arc::default(),
+        }
     }
 
-    /// A poller that goes on where another process stopped.
-    pub fn restored(list: L, storage: S, options: Options, state: Restored) -> Self {
-        let Restored { ledger, first_pass, .. } = state;
-        let mut poller = Self::new(list, storage, options);
-        poller.time = ApiTime::not_before(ledger.latest());
-        poller.kept = ledger.snapshot();
-        poller.stage = match first_pass {
-            None => Stage::Following(Box::new(ledger)),
-            // Nothing of it was published: beginning again is always right.
-            Some(_) if ledger.window() < poller.options.rules.window => Stage::Cold,
-            Some(slices) => Stage::FirstPass(Box::new(FirstPass::resumed(ledger, slices))),
-        };
-        poller
+    /// Opens the replica, if it is not open: then [`committed`](Self::committed) has the numbers of the process before. A
+    /// poll does it as well.
+    ///
+    /// # Errors
+    /// When the replica cannot be read or written.
+    pub async fn open(&mut self) -> Result<(), store::Error> {
+        if self.replica.is_open() {
+            return Ok(());
+        }
+        self.replica.open().await?;
+        if let Some(state) = self.replica.load().await? {
+            self.clock = ApiClock::resumed(state.marks.time, state.marks.elapsed);
+        }
+        self.committed = self.replica.last_snapshot().await?;
+        Ok(())
     }
 
-    /// Polls another list, or in another way, from now on. What is known stays, so that the list has to be of the same
-    /// tasks.
+    /// Polls another list, or in another way, from now on. What is known stays, so the list must have the same tasks.
     pub fn reconfigure(&mut self, list: L, options: Options) {
-        let is_larger = |ledger: &Ledger| options.rules.window > ledger.window();
-        match &mut self.stage {
-            Stage::Cold => {}
-            // Nothing of it was published: beginning again is always right.
-            Stage::FirstPass(pass) if is_larger(&pass.ledger) => self.stage = Stage::Cold,
-            Stage::FirstPass(pass) => pass.ledger.set_rules(options.rules.clone()),
-            Stage::Following(ledger) => ledger.set_rules(options.rules.clone()),
-        }
-        if options.rules != self.options.rules {
-            self.heal = Heal::Idle;
-            self.progress.clear();
-        }
+        self.replica.set_rules(options.rules.clone());
+        self.page_size = options.page_size;
         self.list = list;
         self.options = options;
+        self.audit = Audit::default();
     }
 
-    /// How far the first pass is.
+    /// How far the syncs are.
     #[must_use]
     pub fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)
     }
 
-    /// The numbers that were kept last: after a restart, those of the process before.
+    /// The numbers that were committed last; after a restart, those of the process before.
     #[must_use]
-    pub fn kept(&self) -> Option<&Snapshot> {
-        self.kept.as_ref()
+    pub fn committed(&self) -> Option<&Snapshot> {
+        self.committed.as_ref()
     }
 
-    /// Polls once.
-    ///
-    /// It may be stopped at any await: what was committed stays, what was not is read again.
+    /// The replica.
+    #[must_use]
+    pub fn replica(&self) -> &Replica {
+        &self.replica
+    }
+
+    /// Polls once. It may be stopped at any await: what was committed stays, what was not is read again.
     ///
     /// # Errors
-    /// When a request failed for good, or the pages of a listing do not add up. Nothing was changed then, but that
-    /// a first pass which got somewhere resumes there.
+    /// When a request failed for good, the pages of a listing do not add up, or the replica cannot be read. Nothing that
+    /// is published has changed then, but an initial sync resumes where it was.
     pub async fn poll(&mut self) -> Result<Report, Error> {
-        self.finish_first_pass().await?;
-        let result = self.follow().await;
-        if result.is_ok() && matches!(self.heal, Heal::Idle) {
-            self.progress.clear();
+        self.clock.begin_poll();
+        let result = self.sync_and_follow().await;
+        if let Err(Error::Store(error)) = &result
+            && error.is_replaced()
+        {
+            self.forget();
         }
         result
     }
 
-    async fn finish_first_pass(&mut self) -> Result<(), Error> {
-        let mut reader = Reader::new(&self.list, &self.options);
-        if matches!(self.stage, Stage::Cold) {
-            self.progress.set(0.0);
-            self.time = ApiTime::default();
-            let (rules, lookback) = (self.options.rules.clone(), self.options.lookback);
-            let empty = |baseline| Ledger::new(rules, baseline, earlier(baseline, lookback));
-            let pass = FirstPass::begin(&mut reader, &self.time, &self.options, empty).await?;
-            self.time.resolve(reader.answers());
-            self.stage = Stage::FirstPass(Box::new(pass));
+    /// Writes the time for which the account was polled, which holds depend on. For a process that ends.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn finish(&mut self, now: Moment) -> Result<(), store::Error> {
+        if !self.has_published {
+            return Ok(());
         }
-        let Stage::FirstPass(pass) = &mut self.stage else { return Ok(()) };
-        if !pass.is_done() {
-            let now = reader.learn_time(&self.time).await?;
-            pass.skip_before(earlier(now, LISTED_FOR));
+        let now = self.clock.later(Response { date: None, received: now });
+        self.replica.touch(now).await
+    }
+
+    /// Does one step of what is to be done between polls: a part of an audit, a repair, or a slice of the history. It may
+    /// be stopped at any await.
+    ///
+    /// # Errors
+    /// When a request failed for good, or the replica cannot be read or written. The step is repeated later.
+    pub async fn background_step(&mut self) -> Result<Background, BackgroundError> {
+        if !self.has_published {
+            return Ok(Background::Done);
         }
-        loop {
-            self.progress.set(pass.progress());
-            // Nothing of a first pass is published, so that a failure costs time at most.
-            if let Err(error) = self.storage.save(pass.memory()).await {
-                debug!(%error, "a restart would begin the first pass again");
-            }
-            if pass.is_done() {
-                return Ok(());
-            }
-            let baseline = pass.ledger.baseline();
-            pass.step(&mut reader, &self.time, baseline).await?;
+        let audited = self.audit_step().await.map_err(|error| BackgroundError { job: Job::Audit, error })?;
+        if audited == Background::More {
+            return Ok(audited);
         }
+        self.history_step().await.map_err(|error| BackgroundError { job: Job::HistorySync, error })
+    }
+
+    async fn sync_and_follow(&mut self) -> Result<Report, Error> {
+        self.open().await?;
+        self.initial_sync().await?;
+        let report = self.follow().await?;
+        self.progress.end_initial_sync();
+        Ok(report)
     }
 
     /// Reads what changed, and commits it.
     async fn follow(&mut self) -> Result<Report, Error> {
-        let ledger = match &self.stage {
-            Stage::Following(ledger) => ledger,
-            Stage::FirstPass(pass) => &pass.ledger,
-            Stage::Cold => unreachable!("a poll follows a first pass"),
-        };
-        let fresh = self.heal.waiting();
-        let mut reader = Reader::new(&self.list, &self.options);
+        let state = self.replica.load().await?.ok_or(store::Error::Replaced)?;
+        let newest = self.replica.newest().await?;
+        let mut unseen = Unseen::new(self.replica.followed().await?, newest.as_ref());
+        let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
         let mut rows = Sightings::default();
-        let now = reader.open_with_time(&mut rows, &self.time).await?;
-        let both = || [ledger].into_iter().chain(fresh);
-        let from =
-            both().map(Ledger::listed_from).min().map_or(now, |from| from.max(earlier(now, LISTED_FOR)));
-        reader.created(Range { from, to: None }, &mut rows).await?;
-        let has_skipped = reader.take_skipped();
-        let followed: HashSet<&TaskId> = both().flat_map(Ledger::followed).collect();
-        let left = followed.into_iter().filter(|id| !rows.contains(id)).cloned().collect();
-        reader.look_up(left, self.options.id_batch_size, &mut rows).await?;
+        read_open(&mut reader, &mut rows).await?;
+        rows.iter().for_each(|task| unseen.see_open(task));
+        let reading = self.clock.at(reader.first_response(), self.options.rules.overlap);
+        let (from, gap_until) = listed_from(&state, reading, newest.map(|(created, _)| created), &self.options);
+        let source = match state.sync_from {
+            Some(_) => Source::InitialSync,
+            None => Source::Poll { listed_from: from },
+        };
+        self.list_new(&mut reader, (from, source, reading.now), &mut rows, &mut unseen).await?;
+        let (missing, vanished_offset) = self.look_up_missing(&mut reader, &unseen, &mut rows).await?;
+        (self.page_size, self.vanished_offset) = (reader.page_size(), vanished_offset);
+        self.commit(PollCommit {
+            tasks: rows.into_tasks(),
+            source,
+            now: reading.now,
+            missing,
+            sees_newest: unseen.newest.is_none(),
+            has_published: self.has_published,
+            gap_until,
+        })
+        .await
+    }
 
-        let time = self.time.resolve(reader.answers()).ok_or_else(api_time::unknown)?;
-        let (mut ledger, rows) = (Ledger::clone(ledger), rows.into_tasks());
-        let fresh = fresh.cloned().map(|mut fresh| {
-            fresh.commit(rows.clone(), time);
-            fresh
-        });
-        note_absence(&mut ledger, now);
-        if has_skipped {
-            ledger.audit_after(time.last_answer);
+    /// Lists what was created since `from`, oldest first. If it is more than fits in memory, all but the last part is
+    /// committed on the way.
+    async fn list_new(
+        &self,
+        reader: &mut Reader<'_, L>,
+        (from, source, now): (Timestamp, Source, PollInstant),
+        rows: &mut Sightings,
+        unseen: &mut Unseen,
+    ) -> Result<(), Error> {
+        let mut pieces = vec![Range { from, to: None }];
+        let mut new: Vec<Task> = Vec::new();
+        while let Some(piece) = pieces.pop() {
+            match reader.piece(piece).await? {
+                Piece::Complete(tasks) => {
+                    tasks.iter().for_each(|task| unseen.see_new(task));
+                    new.extend(tasks);
+                }
+                Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
+            }
+            if new.len() as u64 >= self.options.max_rows && !pieces.is_empty() {
+                let tasks = std::mem::take(&mut new);
+                let completes = match (source, pieces.last()) {
+                    (Source::InitialSync, Some(next)) => Completes::InitialSyncUntil(next.from),
+                    _ => Completes::Nothing,
+                };
+                self.replica.commit_slice(SliceCommit { tasks, source, now, completes }).await?;
+            }
         }
-        let mut snapshot = ledger.commit(rows, time);
-        let heal = self.heal.next(&mut ledger, fresh);
-        let audit = Audit { interval: self.options.audit_interval, failed: self.audit_failed };
-        self.audit_failed = audit.of(&mut ledger, &mut reader, time.last_answer).await;
-        snapshot = ledger.snapshot().unwrap_or(snapshot);
-        let state = self.storage.save(Memory { ledger: ledger.saved(), first_pass: None }).await;
-        self.heal = heal.unwrap_or(std::mem::take(&mut self.heal)).wanted_by(&ledger);
-        self.stage = Stage::Following(Box::new(ledger));
-        Ok(self.report(snapshot, state))
+        rows.see_all(new);
+        Ok(())
     }
 
-    fn report(&mut self, snapshot: Snapshot, state: Result<Option<Written>, state::Error>) -> Report {
-        if state.is_err() {
-            return Report { snapshot: snapshot.with_counters_of(self.kept.as_ref()), state };
+    /// Looks up the open tasks that no listing has shown, and as many vanished ones as fit the last batch. Gives those that
+    /// are still missing, and the vanished task with which the next poll continues.
+    async fn look_up_missing(
+        &self,
+        reader: &mut Reader<'_, L>,
+        unseen: &Unseen,
+        rows: &mut Sightings,
+    ) -> Result<(Vec<TaskId>, u64), Error> {
+        let mut ids: Vec<TaskId> = unseen.open.iter().cloned().collect();
+        ids.sort();
+        let missing = ids.len();
+        let batch = u64::from(self.options.id_batch_size.min(reader.limit()).max(1));
+        let free = if ids.is_empty() { batch } else { (batch - ids.len() as u64 % batch) % batch };
+        let vanished = self.replica.vanished(self.vanished_offset, free).await?;
+        let has_all = (vanished.len() as u64) < free;
+        let next_vanished = if has_all { 0 } else { self.vanished_offset + free };
+        ids.extend(vanished);
+        reader.look_up(ids.clone(), self.options.id_batch_size, rows).await?;
+        ids.truncate(missing);
+        ids.retain(|id| !rows.contains(id));
+        Ok((ids, next_vanished))
+    }
+
+    async fn commit(&mut self, poll: PollCommit) -> Result<Report, Error> {
+        let (snapshot, outcome) = self.replica.commit_poll(poll).await?;
+        match outcome {
+            Ok(()) => {
+                self.has_published = true;
+                self.committed = Some(snapshot.clone());
+                Ok(Report { snapshot, uncommitted: None })
+            }
+            Err(error) => {
+                let snapshot = snapshot.with_counters_of(self.committed.as_ref());
+                Ok(Report { snapshot, uncommitted: Some(error) })
+            }
         }
-        self.kept = Some(snapshot.clone());
-        Report { snapshot, state }
+    }
+
+    /// Forgets what was known of a database that was damaged: the next poll begins cold.
+    fn forget(&mut self) {
+        self.replica.close();
+        self.clock = ApiClock::default();
+        (self.committed, self.has_published) = (None, false);
+        self.history = History::default();
+        self.audit = Audit::default();
     }
 }
 
-/// After an absence that is longer than the API looks back, what happened in it is lost.
-fn note_absence(ledger: &mut Ledger, now: Timestamp) {
-    let (oldest, latest) = (earlier(now, LISTED_FOR), ledger.latest());
-    if latest < oldest {
-        warn!(
-            last_poll = %latest,
-            listed_from = %oldest,
-            "the last poll is longer ago than the API looks back: tasks that were created and ended between the two are \
-             in no number"
-        );
-        ledger.audit_after(oldest);
-    }
+/// Reads the open tasks once. Rows that it misses are looked up.
+async fn read_open<L: TaskList>(reader: &mut Reader<'_, L>, rows: &mut Sightings) -> Result<(), Error> {
+    let take = |page: crate::clumio::Page, _| {
+        rows.see_all(page.tasks);
+        ControlFlow::Continue(())
+    };
+    Ok(reader.read(&Filter::Open, take).await?)
 }
 
-// === impl Progress ===
-
-impl Progress {
-    /// The part that is done, from 0 to 1; none while no first pass runs.
-    #[must_use]
-    pub fn get(&self) -> Option<f64> {
-        let ratio = f64::from_bits(self.0.load(Ordering::Relaxed));
-        (!ratio.is_nan()).then_some(ratio)
+/// The creation time from which a poll lists what is new; and, if that is later than it should be because the API does not
+/// look back as far, the same time once more.
+fn listed_from(
+    state: &AccountState,
+    reading: Reading,
+    newest: Option<Timestamp>,
+    options: &Options,
+) -> (Timestamp, Option<Timestamp>) {
+    let Reading { now, unconfirmed } = reading;
+    let overlap = options.rules.overlap;
+    let watermark = newest.map_or(state.marks.covered_from, |newest| earlier(newest, overlap));
+    let server = unconfirmed.map_or(now.time, |unconfirmed| unconfirmed.min(now.time));
+    let from = state.sync_from.map_or(watermark, |sync_from| watermark.min(earlier(sync_from, overlap)));
+    let from = from.min(earlier(server, overlap));
+    let oldest = earlier(server.min(now.local), LISTED_FOR);
+    if from >= oldest {
+        return (from, None);
     }
-
-    fn set(&self, ratio: f64) {
-        self.0.store(ratio.clamp(0.0, 1.0).to_bits(), Ordering::Relaxed);
-    }
-
-    fn clear(&self) {
-        self.0.store(f64::NAN.to_bits(), Ordering::Relaxed);
-    }
+    warn!(
+        since = %from,
+        listed_from = %oldest,
+        "the last poll is longer ago than the API looks back: tasks that were created and ended between the two are in no \
+         number"
+    );
+    (oldest, Some(oldest))
 }
 
-impl Default for Progress {
-    fn default() -> Self {
-        Self(AtomicU64::new(f64::NAN.to_bits()))
+// === impl Unseen ===
+
+impl Unseen {
+    fn new(followed: Vec<TaskId>, newest: Option<&(Timestamp, TaskId)>) -> Self {
+        Self { open: followed.into_iter().collect(), newest: newest.map(|(_, id)| id.clone()) }
+    }
+
+    fn see_open(&mut self, task: &Task) {
+        self.open.remove(&task.id);
+    }
+
+    fn see_new(&mut self, task: &Task) {
+        self.see_open(task);
+        if self.newest.as_ref() == Some(&task.id) {
+            self.newest = None;
+        }
     }
 }

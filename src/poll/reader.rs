@@ -1,8 +1,8 @@
 //! Reads the pages of one listing, a few at a time.
 //!
-//! A listing has no snapshot: rows that enter or leave it between two requests shift the others. One reading
-//! is therefore a set of rows that were each in the listing at some instant, no more; what makes a listing whole
-//! is in [`super::listing`].
+//! A listing has no snapshot: rows that enter or leave it between two requests shift the others. One reading is therefore
+//! a set of rows that were each in the listing at some time, no more; what makes a listing complete is in
+//! [`super::listing`].
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -11,35 +11,32 @@ use std::ops::ControlFlow;
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 
-use super::Options;
-use super::api_time::Answers;
+use super::clock::Response;
 use crate::clumio::{Error, Filter, Page, Reason, TaskList};
 use crate::task::{Task, TaskId};
 
-/// How many pages are requested at once: enough to hide the network's latency behind the default rate limit.
+/// Pages that are requested at once: enough to hide the network's latency behind the default rate limit.
 const IN_FLIGHT: usize = 8;
 
-/// The largest number of pages that is read of one listing: a million rows at the default page size.
+/// Pages that are read of one listing at most: a million rows at the default page size.
 const MAX_PAGES: u64 = 10_000;
 
-/// The largest number of rows that is believed: half a million tasks a day for as long as the API looks back.
-const MOST_BELIEVED: u64 = 100_000_000;
+/// The largest `total_count` that is plausible: half a million tasks a day for as long as the API looks back.
+const MAX_PLAUSIBLE_TOTAL: u64 = 100_000_000;
 
-/// A reading ends when this many pages in a row were the same: the API does not turn pages.
-const SAME_PAGES: u32 = 3;
+/// A reading ends when this many pages in a row are the same: the API does not turn pages.
+const MAX_SAME_PAGES: u32 = 3;
 
-/// Reads listings during one poll, and remembers what the answers said of the time.
+/// Reads listings, and notes when their responses came.
 pub(super) struct Reader<'a, L> {
     list: &'a L,
     page_size: u32,
-    most_rows: u64,
     limit: u32,
-    answers: Answers,
-    /// Whether a listing by creation had rows that are no tasks.
-    has_skipped: bool,
+    pub(super) max_rows: u64,
+    responses: Option<(Response, Response)>,
 }
 
-/// The rows read in a poll: of each task the latest, but once it ended it stays ended.
+/// Rows that were read: of each task the latest, but once it ended it stays ended.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sightings {
     tasks: BTreeMap<TaskId, Task>,
@@ -55,19 +52,24 @@ struct Repeats {
 // === impl Reader ===
 
 impl<'a, L: TaskList> Reader<'a, L> {
-    pub(super) fn new(list: &'a L, options: &Options) -> Self {
-        let Options { page_size, most_rows, .. } = *options;
-        Self { list, page_size, most_rows, limit: page_size, answers: Answers::default(), has_skipped: false }
+    /// A reader that holds about `max_rows` rows at once: a listing by creation that has more is read in slices.
+    pub(super) fn new(list: &'a L, page_size: u32, max_rows: u64) -> Self {
+        Self { list, page_size, limit: page_size, max_rows, responses: None }
     }
 
-    /// The number of rows beyond which a listing is split.
-    pub(super) fn most_rows(&self) -> u64 {
-        self.most_rows
+    /// The first response; call it after a listing was read.
+    pub(super) fn first_response(&self) -> Response {
+        self.responses.expect("a listing must have a response").0
     }
 
-    /// When the answers so far came.
-    pub(super) fn answers(&self) -> &Answers {
-        &self.answers
+    /// The response that arrived last so far; call it after a listing was read.
+    pub(super) fn last_response(&self) -> Response {
+        self.responses.expect("a listing must have a response").1
+    }
+
+    /// The page size that the API accepts, as far as is known.
+    pub(super) fn page_size(&self) -> u32 {
+        self.page_size
     }
 
     /// The largest page that the API gives, as far as is known.
@@ -75,79 +77,101 @@ impl<'a, L: TaskList> Reader<'a, L> {
         self.limit
     }
 
-    /// Whether a listing by creation had rows that are no tasks, since this was last asked.
-    pub(super) fn take_skipped(&mut self) -> bool {
-        std::mem::take(&mut self.has_skipped)
-    }
-
-    /// Notes that a listing by creation had rows that are no tasks.
-    pub(super) fn note_skipped(&mut self, has_skipped: bool) {
-        self.has_skipped |= has_skipped;
-    }
-
-    /// How many rows a listing has.
+    /// The `total_count` of a listing.
     pub(super) async fn total(&mut self, filter: &Filter) -> Result<u64, Error> {
         let page = self.list.page(filter, 1, 1).await?;
-        self.answers.note(page.date, page.received);
+        self.note(&page);
+        plausible(&page)?;
         Ok(page.total)
     }
 
-    /// Reads page after page and gives each to `take`, until it breaks or there are no more.
+    /// Reads page after page and gives each to `take`, until it breaks or the listing ends: at a page that is not full or
+    /// has no next link, but not before as many rows as its `total_count`. A capped count does not end it.
     ///
-    /// The limit that the first answer names is sent with every later page: a server that allows less than was
+    /// The limit that the first response names is sent with every later request: a server that allows less than was
     /// asked for would otherwise be asked for pages that do not meet.
+    ///
+    /// `take` is also given whether the page is the last one.
     pub(super) async fn read(
         &mut self,
         filter: &Filter,
-        mut take: impl FnMut(Page) -> ControlFlow<()> + Send,
+        mut take: impl FnMut(Page, bool) -> ControlFlow<()> + Send,
     ) -> Result<(), Error> {
         let list = self.list;
-        let first = list.page(filter, 1, self.page_size).await?;
-        let limit = first.limit;
+        let mut page = self.first_page(filter).await?;
+        let limit = page.limit;
         self.limit = limit;
-        let mut last_page = 1;
+        let (mut number, mut requested, mut last) = (1, 1, 1);
         let mut repeats = Repeats::default();
-        let mut requested = 1;
         let mut in_flight = FuturesOrdered::new();
-        let mut page = first;
         loop {
-            self.answers.note(page.date, page.received);
-            let ends = page.rows() == 0 || repeats.notice(&page);
-            let pages = pages(&page)?;
-            // What has too many pages may still be read in parts.
-            if take(page).is_break() || ends {
+            self.note(&page);
+            plausible(&page)?;
+            last = last.max(page.total.div_ceil(u64::from(limit.max(1))));
+            let is_full = page.rows() >= u64::from(limit);
+            if number == last && is_full && page.has_next {
+                last += 1;
+            }
+            let is_last = page.rows() == 0 || repeats.notice(&page) || number == last;
+            if take(page, is_last).is_break() || is_last {
                 return Ok(());
             }
-            last_page = last_page.max(bounded(pages)?);
-            while requested < last_page && in_flight.len() < IN_FLIGHT {
+            // What has too many pages may still be read in parts, so this comes after `take`.
+            bounded(last)?;
+            while requested < last && in_flight.len() < IN_FLIGHT {
                 requested += 1;
                 in_flight.push_back(list.page(filter, requested, limit));
             }
-            match in_flight.next().await {
-                Some(next) => page = next?,
-                None => return Ok(()),
+            page = in_flight.next().await.expect("a page before the last must be requested")?;
+            number += 1;
+        }
+    }
+
+    /// The first page. A limit that the API rejects is halved.
+    async fn first_page(&mut self, filter: &Filter) -> Result<Page, Error> {
+        let mut page_size = self.page_size;
+        let mut rejected = None;
+        loop {
+            match self.list.page(filter, 1, page_size).await {
+                Ok(page) => {
+                    self.page_size = page_size;
+                    return Ok(page);
+                }
+                Err(error) if error.rejects_limit() && page_size > 1 => {
+                    page_size /= 2;
+                    rejected.get_or_insert(error);
+                }
+                // If the API rejects every limit, something else is wrong, and the first error says what.
+                Err(error) => return Err(rejected.filter(|_| error.rejects_limit()).unwrap_or(error)),
             }
+        }
+    }
+
+    fn note(&mut self, page: &Page) {
+        let response = Response { date: page.date, received: page.received };
+        let (_, last) = self.responses.get_or_insert((response, response));
+        // Pages are requested side by side, and need not arrive in order.
+        if last.received.steady < response.received.steady {
+            *last = response;
         }
     }
 }
 
-/// How many pages the listing has, going by this one.
-fn pages(page: &Page) -> Result<u64, Error> {
+fn plausible(page: &Page) -> Result<(), Error> {
     if page.rows() > u64::from(page.limit) {
         let message = format!("a page has {} rows, more than its limit of {}", page.rows(), page.limit);
         return Err(Error::new(Reason::Protocol, message));
     }
-    if page.total > MOST_BELIEVED {
-        let message = format!("a listing claims {} tasks, which is not believed", page.total);
+    if page.total > MAX_PLAUSIBLE_TOTAL {
+        let message = format!("a listing claims {} tasks, which is not plausible", page.total);
         return Err(Error::new(Reason::Protocol, message));
     }
-    Ok(page.total.div_ceil(u64::from(page.limit.max(1))))
+    Ok(())
 }
 
-/// The number of pages, if that many are read.
-fn bounded(pages: u64) -> Result<u64, Error> {
+fn bounded(pages: u64) -> Result<(), Error> {
     if pages <= MAX_PAGES {
-        return Ok(pages);
+        return Ok(());
     }
     let message =
         format!("a listing that cannot be split has {pages} pages; raise poll.page_size if it is not wrong");
@@ -165,7 +189,7 @@ impl Repeats {
         let hash = hasher.finish();
         self.same = if self.last == Some(hash) { self.same + 1 } else { 1 };
         self.last = Some(hash);
-        self.same >= SAME_PAGES
+        self.same >= MAX_SAME_PAGES
     }
 }
 
@@ -173,12 +197,10 @@ impl Repeats {
 
 impl Sightings {
     pub(super) fn see(&mut self, task: Task) {
-        if let Some(earlier) = self.tasks.get(&task.id)
-            && earlier.status.is_final()
-        {
-            return;
+        let has_ended = self.tasks.get(&task.id).is_some_and(|earlier| earlier.status.is_final());
+        if !has_ended {
+            self.tasks.insert(task.id.clone(), task);
         }
-        self.tasks.insert(task.id.clone(), task);
     }
 
     pub(super) fn see_all(&mut self, tasks: impl IntoIterator<Item = Task>) {

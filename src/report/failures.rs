@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::ledger;
+use crate::store;
 use crate::task::{self, Label};
 use crate::time::Timestamp;
 
@@ -44,8 +44,7 @@ pub struct Entity {
 // === impl FailedTask ===
 
 impl FailedTask {
-    pub(super) fn new(failed: &ledger::FailedTask, entities: bool) -> Self {
-        let subject = failed.subject.as_ref().filter(|_| entities);
+    pub(super) fn new(failed: &store::FailedTask, entities: bool) -> Self {
         Self {
             id: failed.id.to_string(),
             category: failed.category.clone(),
@@ -53,8 +52,8 @@ impl FailedTask {
             status: failed.status.as_str().to_owned(),
             created: failed.created,
             ended: failed.ended,
-            entity: subject.and_then(|subject| subject.entity.as_ref()).map(Entity::new),
-            parent: subject.and_then(|subject| subject.parent.as_ref()).map(Entity::new),
+            entity: failed.primary.as_ref().filter(|_| entities).map(Entity::new),
+            parent: failed.parent.as_ref().filter(|_| entities).map(Entity::new),
         }
     }
 }

@@ -15,17 +15,19 @@ mod problem;
 mod tests;
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use crate::ledger::Period;
+pub use crate::store::Period;
 pub use account::{Account, words_of};
 pub use failures::{Entity, FailedTask};
 pub use health::Health;
 pub use numbers::{Kind, Numbers, Picture};
 pub use problem::{Problem, Severity};
 
-use crate::metrics::Exposition;
+use crate::metrics::{Current, Exposition, Published};
+use crate::store::Outcomes;
 use crate::time::Timestamp;
 
 /// How many accounts are told with their numbers in a report about all.
@@ -60,20 +62,30 @@ pub struct Scope {
 // === impl Report ===
 
 impl Report {
-    /// How the accounts stand at `now`, on this machine's clock.
+    /// The accounts that a report at `now` shows with their numbers. It needs their [`Outcomes`].
     #[must_use]
-    pub fn new(exposition: &Exposition, scope: &Scope, now: Timestamp) -> Self {
+    pub fn shown(exposition: &Exposition, scope: &Scope, now: Timestamp) -> Vec<String> {
+        exposition.with_current(|current| {
+            let standing = standing(current, scope, now).into_iter().take(MOST_WHOLE);
+            standing.map(|(account, _)| account.name).collect()
+        })
+    }
+
+    /// The state of the accounts at `now`, on the local clock, with the outcomes of those that are shown.
+    #[must_use]
+    pub fn new(
+        exposition: &Exposition,
+        outcomes: &BTreeMap<String, Outcomes>,
+        scope: &Scope,
+        now: Timestamp,
+    ) -> Self {
         let (accounts, accounts_total) = exposition.with_current(|current| {
-            let asked = |name: &str| scope.account.as_ref().is_none_or(|asked| asked == name);
-            let mut standing: Vec<_> = current
-                .iter()
-                .filter(|(account, _)| asked(account.name()))
-                .map(|(account, published)| (Account::brief(account.name(), published, now), *published))
-                .collect();
-            standing
-                .sort_by(|(a, _), (b, _)| (Reverse(a.health), &a.name).cmp(&(Reverse(b.health), &b.name)));
+            let mut standing = standing(current, scope, now);
             for (account, published) in standing.iter_mut().take(MOST_WHOLE) {
-                account.numbers = published.snapshot.as_deref().map(|it| Numbers::new(it, scope.entities));
+                let outcomes = outcomes.get(&account.name);
+                let numbers = published.snapshot.as_deref().zip(outcomes);
+                account.numbers =
+                    numbers.map(|(snapshot, outcomes)| Numbers::new(snapshot, outcomes, scope.entities));
             }
             (standing.into_iter().map(|(account, _)| account).collect(), current.len())
         });
@@ -81,4 +93,14 @@ impl Report {
         let problems = exposition.config_is_refused().then(Problem::config_refused).into_iter().collect();
         Self { version, generated: now, entities_shown: scope.entities, problems, accounts_total, accounts }
     }
+}
+
+/// The accounts that a report is about, those in trouble first.
+fn standing<'a>(current: &Current<'a>, scope: &Scope, now: Timestamp) -> Vec<(Account, &'a Published)> {
+    let is_asked = |name: &str| scope.account.as_ref().is_none_or(|asked| asked == name);
+    let accounts = current.iter().filter(|(account, _)| is_asked(account.name()));
+    let mut standing: Vec<_> =
+        accounts.map(|(account, published)| (Account::brief(account.name(), published, now), *published)).collect();
+    standing.sort_by(|(a, _), (b, _)| (Reverse(a.health), &a.name).cmp(&(Reverse(b.health), &b.name)));
+    standing
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::account::seconds;
 use super::failures::FailedTask;
-use crate::ledger::{KindSample, Period, Snapshot};
+use crate::store::{KindSample, Outcomes, Period, Snapshot};
 use crate::task::{Label, Status};
 use crate::time::Timestamp;
 
@@ -58,16 +58,16 @@ pub struct Picture {
 // === impl Numbers ===
 
 impl Numbers {
-    pub(super) fn new(snapshot: &Snapshot, entities: bool) -> Self {
+    pub(super) fn new(snapshot: &Snapshot, outcomes: &Outcomes, entities: bool) -> Self {
         let mut kinds: Vec<_> = snapshot.kinds.iter().map(Kind::new).collect();
         // The order of the snapshot stays among those that are alike.
         kinds.sort_by_key(|kind| (kind.count("failed") == 0, kind.open == 0));
         Self {
-            at: snapshot.at,
+            at: snapshot.time,
             window: snapshot.window,
             kinds,
-            ended: Picture { length: snapshot.periods.length, periods: snapshot.periods.list.clone() },
-            last_failures: snapshot.failures.iter().map(|failed| FailedTask::new(failed, entities)).collect(),
+            ended: Picture { length: outcomes.periods.length, periods: outcomes.periods.list.clone() },
+            last_failures: outcomes.failed.iter().map(|failed| FailedTask::new(failed, entities)).collect(),
         }
     }
 }

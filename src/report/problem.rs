@@ -77,8 +77,8 @@ impl Problem {
             old_data(published, now),
             token(published, now),
             drift(published),
-            first_pass(published),
-            heal(published),
+            initial_sync(published),
+            history_sync(published),
             not_counted(published),
         ];
         let mut problems: Vec<_> = found.into_iter().flatten().collect();
@@ -167,49 +167,38 @@ fn drift(published: &Published) -> Option<Problem> {
     let count = drift.unsigned_abs();
     let (message, remedy) = if drift < 0 {
         (
-            format!("The audit found {count} more tasks in the API than were counted."),
-            "A heal reads everything anew by itself. If it recurs, tasks are listed later than poll.overlap: raise it.",
+            format!("The audit found {count} more tasks in the API than in the replica."),
+            "They are read again by themselves. If it recurs, tasks are listed later than poll.overlap: raise it.",
         )
     } else {
         (
-            format!("The audit found {count} fewer tasks in the API than were counted."),
-            "Check what the token may see. Nothing is taken back: an alert must not resolve when a token loses rights.",
+            format!("The audit found {count} fewer tasks in the API than in the replica."),
+            "Check what the token may see. Nothing is removed: an alert must not resolve when a token loses permissions.",
         )
     };
     Some(Problem::new("drift", Severity::Warning, message, remedy))
 }
 
-fn first_pass(published: &Published) -> Option<Problem> {
+fn initial_sync(published: &Published) -> Option<Problem> {
     if published.snapshot.is_some() {
         return None;
     }
-    let message = match published.progress.get() {
-        Some(ratio) => format!("The first pass reads the history: {} % are done.", percent(ratio)),
+    let message = match published.syncs.progress().initial {
+        Some(ratio) => format!("The initial sync reads the task list: {} % are done.", percent(ratio)),
         None => "The first poll has not begun yet.".to_owned(),
     };
     let remedy = if matches!(published.last_poll, Some((_, Some(_)))) {
-        "There are no numbers before it is through, and it goes on only when polls succeed."
+        "Nothing is published before it has ended, and it continues only when polls succeed."
     } else {
-        "Wait: there are no numbers before it is through."
+        "Wait: nothing is published before it has ended."
     };
-    Some(Problem::new("first_pass", Severity::Info, message, remedy))
+    Some(Problem::new("initial_sync", Severity::Info, message, remedy))
 }
 
-fn heal(published: &Published) -> Option<Problem> {
-    let snapshot = published.snapshot.as_ref()?;
-    let ratio = published.progress.get();
-    if snapshot.window < published.window {
-        let message =
-            format!("The window became longer, and is filled: {} % are done.", percent(ratio.unwrap_or(0.0)));
-        return Some(Problem::new(
-            "heal",
-            Severity::Info,
-            message,
-            "Wait: until then the shorter window counts.",
-        ));
-    }
-    let message = format!("A heal reads everything anew beside the polls: {} % are done.", percent(ratio?));
-    Some(Problem::new("heal", Severity::Info, message, "Wait: polls go on meanwhile."))
+fn history_sync(published: &Published) -> Option<Problem> {
+    let ratio = published.syncs.progress().history?;
+    let message = format!("The history is read back to state.retention: {} % are done.", percent(ratio));
+    Some(Problem::new("history_sync", Severity::Info, message, "Wait: polls are not affected."))
 }
 
 fn not_counted(published: &Published) -> Option<Problem> {
@@ -217,7 +206,7 @@ fn not_counted(published: &Published) -> Option<Problem> {
     let (missed, vanished) = (snapshot.missed_total, snapshot.vanished_total);
     (missed + vanished > 0).then(|| {
         let message = format!(
-            "Since the exporter started to count, {missed} tasks were listed too late to be in the counters, and \
+            "Since the exporter started to count, {missed} tasks were listed later than poll.overlap, and \
              {vanished} open ones vanished from the API."
         );
         Problem::new("not_counted", Severity::Info, message, "Look at such tasks in the Clumio portal; see the README.")

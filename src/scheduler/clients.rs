@@ -5,14 +5,13 @@ use std::time::Duration;
 
 use crate::clumio::{Client, Observer, Options as ApiOptions, SetupError, Transports};
 use crate::config::{Account, Settings};
-use crate::ledger::Rules;
 use crate::poll::Options as PollOptions;
-use crate::state::Identity;
+use crate::store::{Identity, Rules};
 use crate::time::Clock;
 
 /// How many rows a poll holds at once: ten pages of the default size. It is what a first pass needs beyond what
 /// stays, and what the allocator keeps of it afterwards.
-const MOST_ROWS: u64 = 1_000;
+const MAX_ROWS: u64 = 1_000;
 
 /// Everything that the polls of one account depend on: a reload disturbs the account if and only if it changes.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +39,7 @@ impl Plan {
         let rules = Rules {
             window: settings.poll.window,
             overlap: settings.poll.overlap,
+            retention: settings.state.retention,
             counter_hold: settings.poll.counter_hold,
             max_categories: settings.limits.max_categories,
             max_kinds: settings.limits.max_kinds,
@@ -47,7 +47,7 @@ impl Plan {
         let options = PollOptions {
             page_size: account.page_size,
             id_batch_size: settings.poll.id_batch_size,
-            most_rows: MOST_ROWS,
+            max_rows: MAX_ROWS,
             lookback: settings.poll.lookback,
             audit_interval: settings.poll.audit_interval,
             rules,

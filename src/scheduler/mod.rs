@@ -14,11 +14,12 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use supervisor::Supervised;
 
@@ -28,18 +29,22 @@ pub use reload::{Applied, Change};
 use crate::clumio::Client;
 use crate::config::Settings;
 use crate::metrics::Exposition;
-use crate::state::Directory;
+use crate::store::{self, Outcomes, Store};
 use crate::time::{Clock, SystemClock};
 
 /// How often the supervisor looks at each account.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long the end of a process waits for its last write.
+const FINISH_WITHIN: Duration = Duration::from_secs(1);
+
 /// The accounts that are polled; none at first.
 pub struct Accounts {
     exposition: Arc<Exposition>,
     clock: Arc<dyn Clock>,
-    /// Where what they know is kept; none if it is not.
-    state: Option<Arc<Directory>>,
+    store: Store,
+    /// Whether what they know ends with the process.
+    is_in_memory: bool,
     members: Mutex<Members>,
 }
 
@@ -69,11 +74,15 @@ impl std::error::Error for Problems {}
 // === impl Accounts ===
 
 impl Accounts {
-    /// No accounts yet; what is polled is put on `exposition`, and kept in `state`.
-    #[must_use]
-    pub fn new(exposition: Arc<Exposition>, state: Option<Directory>) -> Self {
-        let (clock, state) = (Arc::new(SystemClock::new()), state.map(Arc::new));
-        Self { exposition, clock, state, members: Mutex::default() }
+    /// No accounts yet. What is polled is published on `exposition`, and stored in the state directory, or in memory if
+    /// there is none. It waits for the disk.
+    ///
+    /// # Errors
+    /// When the database cannot be opened.
+    pub fn open(exposition: Arc<Exposition>, state: Option<&Path>) -> Result<Self, store::Error> {
+        let store = state.map_or_else(Store::in_memory, Store::open)?;
+        let clock = Arc::new(SystemClock::new());
+        Ok(Self { exposition, clock, store, is_in_memory: state.is_none(), members: Mutex::default() })
     }
 
     /// Polls every account of `settings` once, all at the same time. Gives whether all succeeded.
@@ -84,6 +93,32 @@ impl Accounts {
         let change = self.prepare(settings)?;
         let polls = change.opened.into_iter().map(async |opened| self.poller(opened).await.poll().await);
         Ok(join_all(polls).await.into_iter().all(|succeeded| succeeded))
+    }
+
+    /// How the tasks of these accounts ended, of those that have been polled.
+    pub async fn outcomes(&self, names: Vec<String>) -> BTreeMap<String, Outcomes> {
+        let mut outcomes = BTreeMap::new();
+        for name in names {
+            let poller =
+                self.members().get(&name).map(|member| Arc::clone(&member.supervised.poller));
+            let Some(poller) = poller else { continue };
+            if let Some(of_account) = poller.outcomes().await {
+                outcomes.insert(name, of_account);
+            }
+        }
+        outcomes
+    }
+
+    /// Stops every poller and writes what the next process needs, as far as it takes no longer than a second.
+    pub async fn finish(&self) {
+        let members = std::mem::take(&mut *self.members());
+        let finish = join_all(members.into_values().map(async |mut member| {
+            if member.supervised.stop().await.is_ok() {
+                member.supervised.poller.finish().await;
+            }
+        }));
+        // What is not written costs the next process a part of a hold.
+        let _ = timeout(FINISH_WITHIN, finish).await;
     }
 
     /// Starts pollers again that have died or hang; never returns.

@@ -1,30 +1,34 @@
-//! The loop of one account: wait, poll, publish.
+//! The loop of one account: wait, poll, publish; then what is done in the background until the next poll.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use futures::FutureExt;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, MissedTickBehavior, interval_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::activity::Activity;
 use crate::clumio::TaskList;
-use crate::metrics::{Account as View, Failure};
-use crate::poll::{Poller, Report};
-use crate::state::Disk;
+use crate::metrics::{Account as View, BackgroundJob, Exposition, Failure};
+use crate::poll::{Background, BackgroundError, Error, Job, Poller, Report};
+use crate::store::{Outcomes, Replica};
 use crate::time::{Clock, Timestamp};
 
 /// Polls one account, again and again, and publishes what came of it.
 ///
 /// It outlives the task that runs its loop, so that a loop which hangs can be stopped at any await and another one
-/// started over the same memory.
+/// started over the same poller.
 pub(super) struct AccountPoller<L> {
     pub(super) name: String,
     pub(super) interval: Duration,
     /// Locked by a poll from beginning to end, and by a reload when no loop runs.
-    pub(super) poller: Arc<Mutex<Poller<L, Option<Disk>>>>,
+    pub(super) poller: Arc<Mutex<Poller<L>>>,
+    /// The replica as of the last poll, for readers that do not wait for one.
+    pub(super) replica: ArcSwapOption<Replica>,
+    pub(super) exposition: Arc<Exposition>,
     pub(super) view: Arc<View>,
     pub(super) activity: Arc<Activity>,
     pub(super) clock: Arc<dyn Clock>,
@@ -42,14 +46,31 @@ impl<L: TaskList> AccountPoller<L> {
         loop {
             let tick = ticks.tick().await;
             if self.poll().await {
-                self.heal(tick + self.interval).await;
+                self.work_until(tick + self.interval).await;
             }
             self.activity.completes();
         }
     }
 
-    /// Polls once and publishes; gives whether it succeeded. A panic ends the poll, not the loop: a poll commits to a
-    /// copy of the ledger, so that what a panic leaves behind is the ledger of the poll before.
+    /// Publishes what the process before committed.
+    pub(super) async fn restore(&self) {
+        let mut poller = self.poller.lock().await;
+        if let Err(error) = poller.open().await {
+            warn!(account = self.name, %error, "the replica cannot be opened; the next poll tries again");
+            return;
+        }
+        let Some(snapshot) = poller.committed().cloned() else {
+            info!(account = self.name, "the replica is empty: the account starts cold");
+            return;
+        };
+        let state = poller.replica().load().await.ok().flatten();
+        info!(account = self.name, tasks = snapshot.rows, at = %snapshot.time, "continues with the replica");
+        self.view.restored(snapshot, state.and_then(|state| state.last_success));
+        self.replica.store(Some(Arc::new(poller.replica().clone())));
+    }
+
+    /// Polls once and publishes; gives whether it succeeded. A panic ends the poll, not the loop: what it had not
+    /// committed is read again.
     pub(super) async fn poll(&self) -> bool {
         let start = Instant::now();
         self.activity.begins();
@@ -59,75 +80,108 @@ impl<L: TaskList> AccountPoller<L> {
         let span = info_span!("poll", account = self.name);
         let outcome = AssertUnwindSafe(poller.poll().instrument(span)).catch_unwind().await;
         self.activity.ends();
-        drop(poller);
         let took = start.elapsed();
-        match outcome {
-            Ok(Ok(report)) => return self.succeeded(report, took),
-            Ok(Err(failure)) => {
-                self.view.failed(Failure::Api(failure.reason()), Some(took), self.now());
-                warn!(account = self.name, reason = failure.reason().as_str(), error = %failure, "poll failed");
+        let has_succeeded = match outcome {
+            Ok(Ok(report)) => self.polled(report, took),
+            Ok(Err(error)) => {
+                let failure = failure(&error);
+                self.view.failed(failure, Some(took), self.now());
+                warn!(account = self.name, reason = failure.as_str(), %error, "poll failed");
+                false
             }
             Err(_) => {
                 self.view.failed(Failure::Panic, Some(took), self.now());
                 error!(account = self.name, "poll panicked, a fault of the exporter: please report it");
+                false
             }
+        };
+        self.replica.store(Some(Arc::new(poller.replica().clone())));
+        if let Ok(status) = poller.replica().store().status().await {
+            self.exposition.store_is(status);
         }
-        false
+        has_succeeded
     }
 
-    /// Reads anew what a heal has to read, in steps, until the next poll is due: one step at least, so that a heal gets
-    /// on where polls take longer than the interval.
-    async fn heal(&self, next_poll: Instant) {
+    /// How the tasks of the account ended; none before its first poll, or if the replica cannot be read.
+    pub(super) async fn outcomes(&self) -> Option<Outcomes> {
+        let replica = self.replica.load_full()?;
+        let time = self.view.time()?;
+        replica.outcomes(time).await.ok()
+    }
+
+    /// Writes what holds depend on, for a process that ends.
+    pub(super) async fn finish(&self) {
         let mut poller = self.poller.lock().await;
-        while poller.is_healing() {
+        if let Err(error) = poller.finish(self.clock.now()).await {
+            warn!(account = self.name, %error, "the last state cannot be written");
+        }
+    }
+
+    /// Reads history, audits and repairs until the next poll is due. What is not done then is stopped and done later, so
+    /// that no poll waits for it.
+    async fn work_until(&self, next_poll: Instant) {
+        let mut poller = self.poller.lock().await;
+        loop {
             self.activity.begins();
-            let span = info_span!("heal", account = self.name);
-            let outcome = AssertUnwindSafe(poller.heal_step().instrument(span)).catch_unwind().await;
+            let span = info_span!("background", account = self.name);
+            let step = AssertUnwindSafe(poller.background_step().instrument(span)).catch_unwind();
+            let outcome = timeout_at(next_poll, step).await;
             self.activity.ends();
             match outcome {
-                Ok(Ok(())) => {}
-                Ok(Err(failure)) => {
-                    warn!(account = self.name, error = %failure, "the heal waits for the next poll");
-                    return;
-                }
-                Err(_) => {
+                Ok(Ok(Ok(Background::More))) => {}
+                Ok(Ok(Ok(Background::Done))) => break,
+                Ok(Ok(Err(error))) => return self.background_failed(&error),
+                Ok(Err(_)) => {
                     error!(
                         account = self.name,
-                        "the heal panicked, a fault of the exporter: please report it"
+                        "work between polls panicked, a fault of the exporter: please report it"
                     );
                     return;
                 }
-            }
-            if Instant::now() >= next_poll {
-                return;
+                Err(_) => return,
             }
         }
+        let store = poller.replica().store();
+        while Instant::now() < next_poll && matches!(store.purge_retired().await, Ok(true)) {}
     }
 
-    /// Publishes what a poll read; gives whether it was kept as well.
-    fn succeeded(&self, report: Report, took: Duration) -> bool {
-        let Report { snapshot, state } = report;
-        let seconds = took.as_secs_f64();
-        let written = match state {
-            Ok(written) => written,
-            Err(error) => {
-                self.view.not_kept(snapshot, took, self.now());
-                let reason = Failure::State.as_str();
-                warn!(account = self.name, reason, %error, "poll failed: its numbers cannot be kept");
-                return false;
-            }
+    fn background_failed(&self, error: &BackgroundError) {
+        let job = match error.job {
+            Job::Audit => BackgroundJob::Audit,
+            Job::HistorySync => BackgroundJob::HistorySync,
         };
+        self.view.background_failed(job);
+        warn!(account = self.name, error = %error.error, "{} failed; it is tried again later", error.job.as_str());
+    }
+
+    /// Publishes what a poll read; gives whether it was committed as well.
+    fn polled(&self, report: Report, took: Duration) -> bool {
+        let Report { snapshot, uncommitted } = report;
+        let seconds = took.as_secs_f64();
+        if let Some(error) = uncommitted {
+            self.view.not_committed(snapshot, took, self.now());
+            let reason = Failure::State.as_str();
+            warn!(account = self.name, reason, %error, "poll failed: it cannot be committed");
+            return false;
+        }
         match self.view.was_up() {
             None => info!(account = self.name, seconds, kinds = snapshot.kinds.len(), "first poll succeeded"),
             Some(false) => info!(account = self.name, seconds, "poll succeeded again"),
             Some(true) => debug!(account = self.name, seconds, "poll succeeded"),
         }
-        self.view.succeeded(snapshot, written, took, self.now());
+        self.view.succeeded(snapshot, took, self.now());
         true
     }
 
-    /// What this machine's clock says.
+    /// The local clock.
     fn now(&self) -> Timestamp {
         self.clock.now().wall
+    }
+}
+
+fn failure(error: &Error) -> Failure {
+    match error {
+        Error::Api(error) => Failure::Api(error.reason()),
+        Error::Store(_) => Failure::State,
     }
 }

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use futures::future::{BoxFuture, join_all};
 use tokio::sync::Mutex;
-use tracing::info;
 
 use super::activity::{Activity, Watch};
 use super::poller::AccountPoller;
@@ -18,9 +18,9 @@ use super::supervisor::Supervised;
 use super::{Accounts, Clients, Member, Members, Plan, Problems};
 use crate::clumio::Client;
 use crate::config::{Account, Settings};
-use crate::metrics::Account as View;
-use crate::poll::{Options, Poller};
-use crate::state::{Disk, Restored};
+use crate::metrics::{Account as View, SyncObserver, SyncProgress};
+use crate::poll::{Poller, Progress};
+use crate::store::Replica;
 
 /// The longest that the first poll of an account waits beyond its turn, so that exporters which start together do
 /// not poll together.
@@ -50,7 +50,7 @@ pub struct Applied {
 /// An account that can be polled by its plan.
 pub(super) struct Opened {
     plan: Plan,
-    memory: Memory,
+    start: Start,
     view: Arc<View>,
     activity: Arc<Activity>,
     /// Reads the token, so that its expiry is on the page before the first poll.
@@ -58,13 +58,11 @@ pub(super) struct Opened {
 }
 
 /// What an account starts with.
-enum Memory {
-    /// What was kept of it, if anything was: it is new.
-    Stored(Client, Option<Disk>, Option<Box<Restored>>),
-    /// Nothing: it reads other tasks than before.
-    Other(Client, Option<Disk>),
-    /// What it knew, with another client.
-    Kept(Arc<Mutex<Poller<Client, Option<Disk>>>>, Client),
+enum Start {
+    /// What its replica has: it is new, or reads other tasks than before.
+    Replica(Box<Client>, Replica),
+    /// What its poller knows, with another client.
+    Poller(Arc<Mutex<Poller<Client>>>, Box<Client>),
 }
 
 /// An account as it is polled before the change.
@@ -108,23 +106,16 @@ impl Accounts {
         let watch = Watch { metrics, activity: Arc::clone(&activity), view: Arc::clone(&view) };
         let client = clients.client(&plan, Arc::new(watch)).map_err(|error| error.to_string())?;
         let token = Box::pin(client.read_token());
-        let memory = match before {
+        let start = match before {
             Some(before) if before.plan.reads_the_same(&plan) => {
-                Memory::Kept(Arc::clone(&before.poller.poller), client)
+                Start::Poller(Arc::clone(&before.poller.poller), Box::new(client))
             }
-            Some(_) => Memory::Other(client, self.disk(&plan)),
-            None => {
-                let disk = self.disk(&plan);
-                let restored = disk.as_ref().map(|disk| disk.restore(&plan.options.rules)).transpose();
-                let restored = restored.map_err(|error| error.to_string())?.flatten();
-                Memory::Stored(client, disk, restored.map(Box::new))
+            _ => {
+                let (store, rules) = (self.store.clone(), plan.options.rules.clone());
+                Start::Replica(Box::new(client), Replica::new(store, name.clone(), plan.identity(), rules))
             }
         };
-        Ok(Opened { plan, memory, view, activity, token })
-    }
-
-    fn disk(&self, plan: &Plan) -> Option<Disk> {
-        self.state.as_ref().map(|state| state.account(&plan.account.name, plan.identity()))
+        Ok(Opened { plan, start, view, activity, token })
     }
 
     /// Does what was prepared. Accounts start one after the other, so that their polls are spread over the interval.
@@ -140,7 +131,7 @@ impl Accounts {
         let kept: BTreeSet<_> = opened.iter().filter(|it| it.is_kept()).map(Opened::name).collect();
         for (name, member) in &stopped {
             if !kept.contains(name) {
-                self.forget(member, gone.contains(name));
+                self.forget(member, gone.contains(name)).await;
             }
         }
         let count = u32::try_from(opened.len()).unwrap_or(u32::MAX).max(1);
@@ -156,38 +147,52 @@ impl Accounts {
 
     /// Makes the poller of an account whose loop is not running, and puts the account on the page.
     pub(super) async fn poller(&self, opened: Opened) -> Arc<AccountPoller<Client>> {
-        let Opened { plan, memory, view, activity, token } = opened;
+        let Opened { plan, start, view, activity, token } = opened;
         view.configured(plan.account.interval, plan.options.rules.window);
-        let poller = match memory {
-            Memory::Stored(client, disk, restored) => {
-                Arc::new(Mutex::new(stored(client, disk, restored, plan.options, &view)))
+        let (poller, is_new) = match start {
+            Start::Replica(client, replica) => {
+                let poller = Poller::new(*client, replica, plan.options);
+                view.begins(&observer(poller.progress()));
+                (Arc::new(Mutex::new(poller)), true)
             }
-            Memory::Other(client, disk) => {
-                if let Some(disk) = &disk {
-                    disk.retire();
-                }
-                Arc::new(Mutex::new(stored(client, disk, None, plan.options, &view)))
-            }
-            Memory::Kept(poller, client) => {
-                poller.lock().await.reconfigure(client, plan.options);
-                poller
+            Start::Poller(poller, client) => {
+                poller.lock().await.reconfigure(*client, plan.options);
+                (poller, false)
             }
         };
         self.exposition.show(&view);
-        // It may take for ever, and nothing waits for it.
+        // It may never end, and nothing waits for it.
         tokio::spawn(token);
-        let clock = Arc::clone(&self.clock);
         let Account { name, interval, .. } = plan.account;
-        Arc::new(AccountPoller { name, interval, poller, view, activity, clock })
+        let poller = Arc::new(AccountPoller {
+            name,
+            interval,
+            poller,
+            replica: ArcSwapOption::empty(),
+            exposition: Arc::clone(&self.exposition),
+            view,
+            activity,
+            clock: Arc::clone(&self.clock),
+        });
+        if is_new {
+            poller.restore().await;
+        }
+        poller
     }
 
-    /// What was known of an account is of no use any more: it is gone, or reads other tasks from now on.
-    fn forget(&self, member: &Member, is_gone: bool) {
-        let view = &member.supervised.poller.view;
-        if is_gone {
-            self.exposition.remove_account(&member.plan.account.name);
-        } else {
-            view.begins(&Arc::default());
+    /// Takes an account off the exposition that is gone, or reads other tasks from now on. A replica in memory is removed
+    /// with it; one on disk is there for an account that comes back.
+    async fn forget(&self, member: &Member, is_gone: bool) {
+        let poller = &member.supervised.poller;
+        if !is_gone {
+            poller.view.begins(&SyncObserver::default());
+            return;
+        }
+        self.exposition.remove_account(&member.plan.account.name);
+        if self.is_in_memory {
+            let replica = poller.poller.lock().await.replica().clone();
+            // There is nothing to remove if it was never opened.
+            let _ = replica.retire().await;
         }
     }
 
@@ -219,28 +224,11 @@ impl Accounts {
     }
 }
 
-/// A poller that goes on with what was kept on the disk, which is on the page at once.
-fn stored(
-    client: Client,
-    disk: Option<Disk>,
-    restored: Option<Box<Restored>>,
-    options: Options,
-    view: &View,
-) -> Poller<Client, Option<Disk>> {
-    let Some(restored) = restored else {
-        if disk.is_some() {
-            info!(account = view.name(), "there is no state to go on from: the account starts cold");
-        }
-        let poller = Poller::new(client, disk, options);
-        view.begins(&poller.progress());
-        return poller;
-    };
-    let written = restored.written;
-    info!(account = view.name(), written = %written.at, "goes on from the state");
-    let poller = Poller::restored(client, disk, options, *restored);
-    view.begins(&poller.progress());
-    view.restored(poller.kept().cloned(), written);
-    poller
+fn observer(progress: Arc<Progress>) -> SyncObserver {
+    SyncObserver::new(move || SyncProgress {
+        initial: progress.initial_sync(),
+        history: progress.history_sync(),
+    })
 }
 
 // === impl Opened ===
@@ -251,6 +239,6 @@ impl Opened {
     }
 
     fn is_kept(&self) -> bool {
-        matches!(self.memory, Memory::Kept(..))
+        matches!(self.start, Start::Poller(..))
     }
 }

@@ -12,10 +12,8 @@ use std::thread;
 
 use tokio::sync::oneshot;
 
-use super::account::{self, Identity};
 use super::database::Database;
-use super::replica::Replica;
-use super::{Error, Result, Rules, retention};
+use super::{Error, Result, retention};
 use crate::time::Timestamp;
 
 type Job = Box<dyn FnOnce(&mut Database) + Send>;
@@ -68,28 +66,6 @@ impl Store {
         // The thread ends when the last handle is dropped.
         thread.spawn(run).expect("a thread must start");
         Self { jobs: Arc::new(jobs) }
-    }
-
-    /// The replica of an account, for a process that begins to poll it.
-    ///
-    /// # Errors
-    /// When the database cannot be read or written.
-    pub async fn replica(&self, name: &str, identity: Identity, rules: Rules) -> Result<Replica> {
-        let (account_name, begun) = (name.to_owned(), identity.clone());
-        let begin = move |database: &mut Database| {
-            let account = database.begin(&account_name, &begun)?;
-            Ok((account, database.generation()))
-        };
-        let (account, generation) = self.run(begin).await?;
-        Ok(Replica::new(self.clone(), name.to_owned(), identity, rules, (account, generation)))
-    }
-
-    /// Forgets an account in the background.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub async fn retire(&self, account: i64) -> Result<()> {
-        self.run(move |database| database.write(None, |db| account::retire(db, account))).await
     }
 
     /// Removes some rows of accounts that are no longer there; gives whether there are more.

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::account::{AccountState, Identity};
+use super::account::{self, AccountState, Identity};
 use super::commit::{self, PollCommit, SliceCommit};
 use super::database::{Commit, Database};
 use super::handle::Store;
@@ -24,21 +24,43 @@ pub struct Replica {
     name: String,
     identity: Identity,
     rules: Rules,
-    account: i64,
-    generation: u64,
+    /// The id of the account and the generation of the database; none before it is opened.
+    opened: Option<(i64, u64)>,
 }
 
 // === impl Replica ===
 
 impl Replica {
-    pub(super) fn new(
-        store: Store,
-        name: String,
-        identity: Identity,
-        rules: Rules,
-        (account, generation): (i64, u64),
-    ) -> Self {
-        Self { store, name, identity, rules, account, generation }
+    /// The replica of an account. Nothing is read yet.
+    #[must_use]
+    pub fn new(store: Store, name: String, identity: Identity, rules: Rules) -> Self {
+        Self { store, name, identity, rules, opened: None }
+    }
+
+    /// Finds the account in the database, for a process that begins to poll it: every counter is held where it is. With
+    /// another identity than before, it starts cold.
+    ///
+    /// # Errors
+    /// When the database cannot be read or written.
+    pub async fn open(&mut self) -> Result<()> {
+        let (name, identity) = (self.name.clone(), self.identity.clone());
+        let begin = move |database: &mut Database| {
+            let account = database.begin(&name, &identity)?;
+            Ok((account, database.generation()))
+        };
+        self.opened = Some(self.store.run(begin).await?);
+        Ok(())
+    }
+
+    /// Whether [`open`](Self::open) has succeeded.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.opened.is_some()
+    }
+
+    /// Forgets which account it is, after a damaged database was replaced.
+    pub fn close(&mut self) {
+        self.opened = None;
     }
 
     /// The rules by which it is evaluated.
@@ -58,20 +80,12 @@ impl Replica {
         &self.store
     }
 
-    /// The same account in a database that has replaced a damaged one.
-    ///
-    /// # Errors
-    /// When that cannot be written.
-    pub async fn reopened(&self) -> Result<Self> {
-        self.store.replica(&self.name, self.identity.clone(), self.rules.clone()).await
-    }
-
-    /// Forgets the account: its rows are removed in the background.
+    /// Removes the account: its rows are deleted in the background.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn retire(&self) -> Result<()> {
-        self.store.retire(self.account).await
+        self.write(account::retire).await
     }
 
     /// What is known of the account besides its rows; none before its initial sync has begun.
@@ -119,7 +133,8 @@ impl Replica {
     /// # Errors
     /// When the transaction failed before its commit.
     pub async fn commit_poll(&self, poll: PollCommit) -> Result<(Snapshot, Result<()>)> {
-        let (account, generation, rules) = (self.account, self.generation, self.rules.clone());
+        let (account, generation) = self.opened.ok_or(Error::Replaced)?;
+        let rules = self.rules.clone();
         let job = move |database: &mut Database| {
             database.commit(Some(generation), |db| commit::poll(db, account, &rules, &poll))
         };
@@ -222,7 +237,7 @@ impl Replica {
         &self,
         query: impl FnOnce(&rusqlite::Connection, i64) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (account, generation) = (self.account, self.generation);
+        let (account, generation) = self.opened.ok_or(Error::Replaced)?;
         self.store.run(move |database| database.read(generation, |db| query(db, account))).await
     }
 
@@ -230,7 +245,7 @@ impl Replica {
         &self,
         operation: impl FnOnce(&rusqlite::Connection, i64) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (account, generation) = (self.account, self.generation);
+        let (account, generation) = self.opened.ok_or(Error::Replaced)?;
         let job = move |database: &mut Database| {
             database.write(Some(generation), |db| operation(db, account))
         };

@@ -81,8 +81,9 @@ async fn answer(
     render: impl FnOnce(&Report) -> Option<Response> + Send + 'static,
 ) -> Response {
     let scope = Scope { account, entities: has_logged_in || site.show_entities };
+    let outcomes = (site.outcomes)(Report::shown(&site.exposition, &scope, Timestamp::now())).await;
     let rendered = tokio::task::spawn_blocking(move || {
-        let report = Report::new(&site.exposition, &scope, Timestamp::now());
+        let report = Report::new(&site.exposition, &outcomes, &scope, Timestamp::now());
         if scope.account.is_some() && report.accounts.is_empty() {
             return Some(
                 (StatusCode::NOT_FOUND, "there is no such account; / has all of them\n").into_response(),

@@ -1,0 +1,71 @@
+//! The initial sync: what is open, then everything created since the lookback, in slices.
+//!
+//! Each slice is committed, oldest first, with the creation time until which the sync is complete, so that one that is
+//! interrupted resumes there. The first response gives the baseline, which is persisted with the open tasks. The poll that
+//! follows ends the sync: only then something is published.
+
+use super::listing::{Piece, Range};
+use super::reader::{Reader, Sightings};
+use super::{Error, Poller, read_open};
+use crate::clumio::{Filter, TaskList};
+use crate::store::{self, AccountState, Completes, PollInstant, SliceCommit, Source};
+use crate::task::LISTED_FOR;
+use crate::time::{Timestamp, earlier};
+
+impl<L: TaskList> Poller<L> {
+    /// Begins or resumes the initial sync, if it has not ended.
+    pub(super) async fn initial_sync(&mut self) -> Result<(), Error> {
+        let state = match self.replica.load().await? {
+            Some(state) => state,
+            None => self.begin_initial_sync().await?,
+        };
+        if let Some(sync_from) = state.sync_from {
+            self.continue_initial_sync(state.marks.covered_from, sync_from).await?;
+        }
+        Ok(())
+    }
+
+    async fn begin_initial_sync(&mut self) -> Result<AccountState, Error> {
+        let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
+        let mut open = Sightings::default();
+        read_open(&mut reader, &mut open).await?;
+        self.page_size = reader.page_size();
+        let now = self.clock.at(reader.first_response(), self.options.rules.overlap).now;
+        self.replica.begin_sync(open.into_tasks(), now, self.options.lookback).await?;
+        Ok(self.replica.load().await?.ok_or(store::Error::Replaced)?)
+    }
+
+    async fn continue_initial_sync(
+        &mut self,
+        covered_from: Timestamp,
+        sync_from: Timestamp,
+    ) -> Result<(), Error> {
+        let time = self.current_time(sync_from).await?.time;
+        let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
+        let from = sync_from.max(earlier(time, LISTED_FOR));
+        let mut pieces = vec![Range { from, to: Some(time.max(from)) }];
+        while let Some(piece) = pieces.pop() {
+            self.progress.sync_initially([covered_from, piece.from, time]);
+            match reader.piece(piece).await? {
+                Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
+                Piece::Complete(tasks) => {
+                    let now = self.clock.later(reader.last_response());
+                    let completes = Completes::InitialSyncUntil(piece.to.unwrap_or(time));
+                    let slice = SliceCommit { tasks, source: Source::InitialSync, now, completes };
+                    self.replica.commit_slice(slice).await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The API's time. A sync that resumes asks for it, because nobody knows how long the process was away.
+    async fn current_time(&mut self, sync_from: Timestamp) -> Result<PollInstant, Error> {
+        if let Some(reading) = self.clock.reading() {
+            return Ok(reading.now);
+        }
+        let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
+        reader.total(&Filter::Created { from: sync_from, to: None }).await?;
+        Ok(self.clock.at(reader.first_response(), self.options.rules.overlap).now)
+    }
+}
