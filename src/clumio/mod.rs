@@ -18,6 +18,7 @@ mod said;
 mod tests;
 mod token;
 mod transport;
+mod unicode;
 mod wire;
 
 pub use client::{Client, Options};

@@ -12,6 +12,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::lenient::{Fields, object};
 use super::row::{Row, Text};
+use super::unicode;
 use crate::task::{Defect, Status, Task, TaskId};
 
 /// The largest `limit` and `total_count` that are believed. Four thousand million tasks take months to read.
@@ -93,12 +94,16 @@ pub(super) struct Rows {
     pub(super) first_mended: Option<TaskId>,
 }
 
-/// Reads a page.
+/// Reads a page. Invalid Unicode is U+FFFD.
 ///
 /// # Errors
 /// If it is not JSON, or not an object in which `_embedded.items` is a list or null.
 pub(super) fn read(body: &[u8]) -> Result<Answer, serde_json::Error> {
-    serde_json::from_slice(body).map(|Object(answer)| answer)
+    let answer = serde_json::from_slice(body).or_else(|error| match unicode::repaired(body) {
+        Some(body) if error.is_syntax() => serde_json::from_slice(&body),
+        _ => Err(error),
+    });
+    answer.map(|Object(answer)| answer)
 }
 
 // === impl Answer ===

@@ -162,6 +162,31 @@ fn an_empty_list_can_be_null_or_missing() {
 }
 
 #[test]
+fn invalid_unicode_in_a_name_fails_neither_the_page_nor_other_names() {
+    let body = |name: &[u8]| {
+        let item = |id: &str, name: &[u8]| {
+            let start = format!(r#"{{"id":"{id}","status":"failed","primary_entity":{{"value":""#);
+            [start.as_bytes(), name, br#""}}"#].concat()
+        };
+        let items = [item("1", "é".as_bytes()), item("2", name), item("3", br"\\ud800\ud83d\ude00")];
+        [br#"{"total_count":3,"_embedded":{"items":["#, items.join(&b',').as_slice(), b"]}}"].concat()
+    };
+    let name = |task: &Task| Some(task.primary.as_ref()?.name.as_ref()?.as_str().to_owned());
+    for (invalid, expected) in [
+        (&br"a\ud800"[..], "a\u{fffd}"),
+        (br"\udc00b", "\u{fffd}b"),
+        (br"\ude00\ud83d", "\u{fffd}\u{fffd}"),
+        (b"a\xffb", "a\u{fffd}b"),
+    ] {
+        let rows = read(&body(invalid)).expect("the page must be readable").into_rows();
+        let names: Vec<_> = rows.tasks.iter().map(name).collect();
+        let expected = ["é", expected, "\\ud800\u{1f600}"].map(|name| Some(name.to_owned()));
+        assert_eq!(names, expected);
+    }
+    assert!(read(b"{\"total_count\":\xff}").is_err(), "outside a string it is not JSON");
+}
+
+#[test]
 fn a_page_has_a_next_one_if_the_link_has_an_href() {
     let has_next = |links: &str| {
         let body = format!(r#"{{"total_count":0,"_links":{links}}}"#);
