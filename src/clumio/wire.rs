@@ -4,6 +4,7 @@
 //! follows the tasks and not what a broken server pads them with.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 
 use serde::Deserialize;
@@ -86,12 +87,18 @@ pub(super) struct Rows {
     pub(super) tasks: Vec<Task>,
     /// The ids of those without a status.
     pub(super) without_status: Vec<TaskId>,
-    /// How many have no id.
-    pub(super) without_id: u64,
-    /// How many have a timestamp that is none.
-    pub(super) mended: u64,
-    /// The id of the first of those.
-    pub(super) first_mended: Option<TaskId>,
+    /// Hashes of the fields of those without an id.
+    pub(super) without_id: Vec<u64>,
+    /// The ids of the tasks with an invalid timestamp.
+    pub(super) corrected: Vec<TaskId>,
+}
+
+/// What tells an invalid row from others, in this page and in later ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum RowKey<'a> {
+    Id(&'a TaskId),
+    /// The hash of the fields that are read, of a row without an id.
+    Content(u64),
 }
 
 /// Reads a page. Invalid Unicode is U+FFFD.
@@ -104,6 +111,13 @@ pub(super) fn read(body: &[u8]) -> Result<Answer, serde_json::Error> {
         _ => Err(error),
     });
     answer.map(|Object(answer)| answer)
+}
+
+/// The hash of the fields of a row, the same in every poll.
+fn hash(row: &Row<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    row.hash(&mut hasher);
+    hasher.finish()
 }
 
 // === impl Answer ===
@@ -229,12 +243,12 @@ impl<'de> Deserialize<'de> for Count {
 impl Rows {
     /// How many there are, of every kind.
     pub(super) fn len(&self) -> u64 {
-        (self.tasks.len() + self.without_status.len()) as u64 + self.without_id
+        (self.tasks.len() + self.without_status.len() + self.without_id.len()) as u64
     }
 
     fn push(&mut self, row: &Row<'_>) {
         let Some(id) = row.id() else {
-            self.without_id += 1;
+            self.without_id.push(hash(row));
             return;
         };
         let Some(status) = row.status.word() else {
@@ -243,8 +257,7 @@ impl Rows {
         };
         let (created, started, ended) = (row.created.time(), row.started.time(), row.ended.time());
         if created.is_err() || started.is_err() || ended.is_err() {
-            self.mended += 1;
-            self.first_mended.get_or_insert_with(|| id.clone());
+            self.corrected.push(id.clone());
         }
         self.tasks.push(Task {
             id,
@@ -259,13 +272,12 @@ impl Rows {
         });
     }
 
-    /// Each defect with the number of rows that have it and, where there is one, the id of such a row.
-    pub(super) fn defects(&self) -> [(Defect, u64, Option<&TaskId>); 3] {
-        [
-            (Defect::NoId, self.without_id, None),
-            (Defect::NoStatus, self.without_status.len() as u64, self.without_status.first()),
-            (Defect::BadTimestamp, self.mended, self.first_mended.as_ref()),
-        ]
+    /// The invalid rows, with what is wrong with them.
+    pub(super) fn defects(&self) -> impl Iterator<Item = (Defect, RowKey<'_>)> {
+        let no_id = self.without_id.iter().map(|hash| (Defect::NoId, RowKey::Content(*hash)));
+        let no_status = self.without_status.iter().map(|id| (Defect::NoStatus, RowKey::Id(id)));
+        let corrected = self.corrected.iter().map(|id| (Defect::BadTimestamp, RowKey::Id(id)));
+        no_id.chain(no_status).chain(corrected)
     }
 }
 
