@@ -12,7 +12,7 @@ pub struct Poll {
     pub interval: Duration,
     /// For how long a task is counted in `clumio_tasks` after it ended; at most the lookback, and so the retention.
     pub window: Duration,
-    /// How far back by creation the first pass reads; at least the window, and the overlap.
+    /// How far back by creation the initial sync reads; at least the window, and the overlap.
     pub lookback: Duration,
     /// How late a task may appear in the API's list.
     pub overlap: Duration,
@@ -68,7 +68,7 @@ impl Poll {
     }
 
     /// A window longer than the lookback would be half empty after a start. An overlap longer than it would count
-    /// old tasks as new: a task in the overlap that the first pass did not read is taken as just created.
+    /// old tasks as new: a task in the overlap that the initial sync did not read is taken as just created.
     fn check_lookback(&self, table: &mut Table<'_>) {
         for (key, least) in [("window", self.window), ("overlap", self.overlap)] {
             if self.lookback < least {

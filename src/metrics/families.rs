@@ -19,11 +19,11 @@ pub(super) fn write(accounts: &Current<'_>, page: &mut String) {
     tasks(accounts).into_iter().chain(polls(accounts)).for_each(|family| family.write(page));
 }
 
-/// Puts on a page how far the first passes are that run; it moves while a poll does.
+/// Puts on a page how far the initial syncs are that run; it moves while a poll does.
 pub(super) fn write_progress(accounts: &Current<'_>, page: &mut String) {
     let family = Family::gauge(
-        "clumio_exporter_first_pass_progress_ratio",
-        "How much of its first pass an account has read, from 0 to 1; absent while none runs.",
+        "clumio_exporter_initial_sync_progress_ratio",
+        "How much of its initial sync an account has read, from 0 to 1; absent while none runs.",
     );
     of_each(family, accounts, &|published| published.progress.get()).write(page);
 }

@@ -26,15 +26,15 @@ pub struct Account {
     /// How often it is polled.
     #[serde(rename = "poll_interval_seconds", serialize_with = "seconds")]
     pub interval: Duration,
-    /// How far a first pass or a heal is, from 0 to 1; none while none runs.
-    pub first_pass_progress_ratio: Option<f64>,
+    /// How far an initial sync or a heal is, from 0 to 1; none while none runs.
+    pub initial_sync_progress_ratio: Option<f64>,
     /// The exporter's own count minus the API's, as of the last audit.
     pub audit_drift_tasks: Option<i64>,
     /// When the state was last written; none where none is kept.
     pub state_last_write: Option<Timestamp>,
     /// When the token expires, as far as it says so.
     pub token_expiry: Option<Timestamp>,
-    /// The numbers; none before the first pass is through, and for accounts that are told in brief.
+    /// The numbers; none before the initial sync is through, and for accounts that are told in brief.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Numbers>,
 }
@@ -54,7 +54,7 @@ impl Account {
             last_poll: published.last_poll.map(|(at, _)| at),
             last_success: published.last_success,
             interval: published.interval,
-            first_pass_progress_ratio: published.progress.get(),
+            initial_sync_progress_ratio: published.progress.get(),
             audit_drift_tasks: published.snapshot.as_ref().and_then(|snapshot| snapshot.drift),
             state_last_write: published.written.map(|written| written.at),
             token_expiry: published.token_expiry,

@@ -77,7 +77,7 @@ impl Problem {
             old_data(published, now),
             token(published, now),
             drift(published),
-            first_pass(published),
+            initial_sync(published),
             heal(published),
             not_counted(published),
         ];
@@ -179,12 +179,12 @@ fn drift(published: &Published) -> Option<Problem> {
     Some(Problem::new("drift", Severity::Warning, message, remedy))
 }
 
-fn first_pass(published: &Published) -> Option<Problem> {
+fn initial_sync(published: &Published) -> Option<Problem> {
     if published.snapshot.is_some() {
         return None;
     }
     let message = match published.progress.get() {
-        Some(ratio) => format!("The first pass reads the history: {} % are done.", percent(ratio)),
+        Some(ratio) => format!("The initial sync reads the history: {} % are done.", percent(ratio)),
         None => "The first poll has not begun yet.".to_owned(),
     };
     let remedy = if matches!(published.last_poll, Some((_, Some(_)))) {
@@ -192,7 +192,7 @@ fn first_pass(published: &Published) -> Option<Problem> {
     } else {
         "Wait: there are no numbers before it is through."
     };
-    Some(Problem::new("first_pass", Severity::Info, message, remedy))
+    Some(Problem::new("initial_sync", Severity::Info, message, remedy))
 }
 
 fn heal(published: &Published) -> Option<Problem> {
