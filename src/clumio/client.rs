@@ -1,7 +1,7 @@
 //! One page of the task list, read well: an attempt, what it brought, and whether another one follows.
 //!
 //! A page is all or nothing. What could not be had is an error that says what was asked of whom, what came back
-//! and what to do about it; what is wrong in a single row is mended or skipped, and told to the observer.
+//! and what to do about it; what is wrong in a single row is corrected or skipped, and told to the observer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -12,12 +12,13 @@ use secrecy::SecretString;
 use tokio::time::sleep;
 use url::Url;
 
+use super::counted::CountedDefects;
 use super::exchange::{Answered, Exchange};
 use super::fault::{Fault, Next};
 use super::limit::RateLimit;
 use super::query::Query;
 use super::token::{self, Token};
-use super::wire::{self, Rows};
+use super::wire::{self, RowKey, Rows};
 use super::{Error, Filter, Observer, Page, SetupError, TaskList, retry, said};
 use crate::config::TokenSource;
 use crate::task::Defect;
@@ -54,6 +55,7 @@ pub struct Client {
     interval: Duration,
     backoff: ExponentialBuilder,
     observer: Arc<dyn Observer>,
+    counted: CountedDefects,
     /// The defects that the log has, one bit each.
     logged: AtomicU8,
 }
@@ -112,6 +114,7 @@ impl Client {
             exchange: Exchange::new(options, http, clock, Arc::clone(&observer))?,
             backoff: retry::backoff(),
             observer,
+            counted: CountedDefects::default(),
             logged: AtomicU8::new(0),
         })
     }
@@ -140,7 +143,7 @@ impl Client {
         Ok(Page {
             tasks: rows.tasks,
             without_status: rows.without_status,
-            without_id: rows.without_id,
+            without_id: rows.without_id.len() as u64,
             total,
             limit,
             has_next,
@@ -151,14 +154,17 @@ impl Client {
 
     fn tell(&self, rows: &Rows) {
         self.observer.rows(rows.len());
-        for (defect, rows, example) in rows.defects() {
-            (0..rows).for_each(|_| self.observer.defect(defect));
-            if rows > 0 && !self.has_logged(defect) {
-                let id = example.map(|id| id.as_str().chars().take(SHOWN_ID).collect::<String>());
+        for (defect, row) in rows.defects().filter(|(defect, row)| self.counted.is_first(*defect, *row)) {
+            self.observer.defect(defect);
+            if !self.has_logged(defect) {
+                let id = match row {
+                    RowKey::Id(id) => Some(id.as_str().chars().take(SHOWN_ID).collect::<String>()),
+                    RowKey::Content(_) => None,
+                };
                 tracing::warn!(
                     defect = defect.as_str(),
                     id = id.map(tracing::field::debug),
-                    "a row of the task list was skipped or mended; further ones are only counted"
+                    "a task was skipped or corrected; further ones are only counted"
                 );
             }
         }

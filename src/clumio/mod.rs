@@ -3,6 +3,7 @@
 //! [`TaskList`] is all that the poll knows of it, so that a model can stand in for the network.
 
 mod client;
+mod counted;
 mod error;
 mod exchange;
 mod fault;
@@ -18,6 +19,7 @@ mod said;
 mod tests;
 mod token;
 mod transport;
+mod unicode;
 mod wire;
 
 pub use client::{Client, Options};
@@ -91,7 +93,7 @@ pub trait Observer: Send + Sync {
     fn retry(&self, reason: Reason);
     /// A page of `rows` rows was read.
     fn rows(&self, rows: u64);
-    /// A row had this defect.
+    /// A task has this defect. Each task is reported once for each of its defects, however often it is read.
     fn defect(&self, defect: Defect);
     /// A request ran to its end: an answer, a failure or a timeout. One that its caller gave up did not.
     fn finished(&self) {}

@@ -14,7 +14,7 @@ use crate::task::{Entity, Label, Name, TaskId};
 use crate::time::Timestamp;
 
 /// The fields of a row that the numbers need.
-#[derive(Default)]
+#[derive(Default, Hash)]
 pub(super) struct Row<'a> {
     pub(super) id: Text<'a>,
     pub(super) category: Text<'a>,
@@ -44,7 +44,7 @@ pub(super) enum Field {
 }
 
 /// A field that should be an entity.
-#[derive(Default)]
+#[derive(Default, Hash)]
 pub(super) struct EntityRow<'a> {
     entity_type: Text<'a>,
     id: Text<'a>,
@@ -62,7 +62,7 @@ pub(super) enum EntityField {
 }
 
 /// A field that should be text.
-#[derive(Default)]
+#[derive(Default, Hash)]
 pub(super) enum Text<'a> {
     #[default]
     Absent,

@@ -4,6 +4,7 @@
 //! follows the tasks and not what a broken server pads them with.
 
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::marker::PhantomData;
 
 use serde::Deserialize;
@@ -12,6 +13,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::lenient::{Fields, object};
 use super::row::{Row, Text};
+use super::unicode;
 use crate::task::{Defect, Status, Task, TaskId};
 
 /// The largest `limit` and `total_count` that are believed. Four thousand million tasks take months to read.
@@ -85,20 +87,37 @@ pub(super) struct Rows {
     pub(super) tasks: Vec<Task>,
     /// The ids of those without a status.
     pub(super) without_status: Vec<TaskId>,
-    /// How many have no id.
-    pub(super) without_id: u64,
-    /// How many have a timestamp that is none.
-    pub(super) mended: u64,
-    /// The id of the first of those.
-    pub(super) first_mended: Option<TaskId>,
+    /// Hashes of the fields of those without an id.
+    pub(super) without_id: Vec<u64>,
+    /// The ids of the tasks with an invalid timestamp.
+    pub(super) corrected: Vec<TaskId>,
 }
 
-/// Reads a page.
+/// What tells an invalid row from others, in this page and in later ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum RowKey<'a> {
+    Id(&'a TaskId),
+    /// The hash of the fields that are read, of a row without an id.
+    Content(u64),
+}
+
+/// Reads a page. Invalid Unicode is U+FFFD.
 ///
 /// # Errors
 /// If it is not JSON, or not an object in which `_embedded.items` is a list or null.
 pub(super) fn read(body: &[u8]) -> Result<Answer, serde_json::Error> {
-    serde_json::from_slice(body).map(|Object(answer)| answer)
+    let answer = serde_json::from_slice(body).or_else(|error| match unicode::repaired(body) {
+        Some(body) if error.is_syntax() => serde_json::from_slice(&body),
+        _ => Err(error),
+    });
+    answer.map(|Object(answer)| answer)
+}
+
+/// The hash of the fields of a row, the same in every poll.
+fn hash(row: &Row<'_>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    row.hash(&mut hasher);
+    hasher.finish()
 }
 
 // === impl Answer ===
@@ -224,12 +243,12 @@ impl<'de> Deserialize<'de> for Count {
 impl Rows {
     /// How many there are, of every kind.
     pub(super) fn len(&self) -> u64 {
-        (self.tasks.len() + self.without_status.len()) as u64 + self.without_id
+        (self.tasks.len() + self.without_status.len() + self.without_id.len()) as u64
     }
 
     fn push(&mut self, row: &Row<'_>) {
         let Some(id) = row.id() else {
-            self.without_id += 1;
+            self.without_id.push(hash(row));
             return;
         };
         let Some(status) = row.status.word() else {
@@ -238,8 +257,7 @@ impl Rows {
         };
         let (created, started, ended) = (row.created.time(), row.started.time(), row.ended.time());
         if created.is_err() || started.is_err() || ended.is_err() {
-            self.mended += 1;
-            self.first_mended.get_or_insert_with(|| id.clone());
+            self.corrected.push(id.clone());
         }
         self.tasks.push(Task {
             id,
@@ -254,13 +272,12 @@ impl Rows {
         });
     }
 
-    /// Each defect with the number of rows that have it and, where there is one, the id of such a row.
-    pub(super) fn defects(&self) -> [(Defect, u64, Option<&TaskId>); 3] {
-        [
-            (Defect::NoId, self.without_id, None),
-            (Defect::NoStatus, self.without_status.len() as u64, self.without_status.first()),
-            (Defect::BadTimestamp, self.mended, self.first_mended.as_ref()),
-        ]
+    /// The invalid rows, with what is wrong with them.
+    pub(super) fn defects(&self) -> impl Iterator<Item = (Defect, RowKey<'_>)> {
+        let no_id = self.without_id.iter().map(|hash| (Defect::NoId, RowKey::Content(*hash)));
+        let no_status = self.without_status.iter().map(|id| (Defect::NoStatus, RowKey::Id(id)));
+        let corrected = self.corrected.iter().map(|id| (Defect::BadTimestamp, RowKey::Id(id)));
+        no_id.chain(no_status).chain(corrected)
     }
 }
 

@@ -77,6 +77,8 @@ fn check_error(error: &Error) {
 fn check_settings(settings: &Settings, environment: &Environment) {
     check_web(&settings.web);
     check_poll(&settings.poll);
+    let retention = settings.state.retention;
+    assert!((settings.poll.lookback..=days(180)).contains(&retention), "the retention is {retention:?}");
     check_limits(settings.limits);
     assert!(!settings.accounts.is_empty(), "there must be an account");
     let mut names = BTreeSet::new();
@@ -102,7 +104,7 @@ fn check_poll(poll: &Poll) {
     let Poll { window, lookback, overlap, .. } = *poll;
     assert!(lookback >= window && lookback >= overlap, "{lookback:?} is less than {window:?} or {overlap:?}");
     for (duration, least, most) in [
-        (poll.window, minutes(1), days(30)),
+        (poll.window, minutes(1), days(180)),
         (poll.lookback, minutes(1), days(180)),
         (poll.overlap, minutes(1), days(1)),
         (poll.counter_hold, Duration::ZERO, days(1)),

@@ -24,6 +24,7 @@ mod web_config;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use account::{Account, TokenSource};
@@ -127,12 +128,24 @@ fn settle(
     let shown = file.display().to_string();
     let layers = [document.unwrap_or_default(), environment.layer(problems), flags.layer()];
     let mut root = layers::merge(layers);
+    // Which of the two is to blame if they contradict each other: the defaults do not.
+    let blamed = [("state", "retention"), ("poll", "lookback")]
+        .into_iter()
+        .find_map(|(table, key)| Some((format!("{table}.{key}"), origin(&root, table, key)?)));
     problems.know("accounts".to_owned());
 
     let web = Web::read(Table::top("web", root.remove("web"), &shown, problems), file);
     let log = Log::read(Table::top("log", root.remove("log"), &shown, problems));
+    let before = problems.count();
     let poll = Poll::read(Table::top("poll", root.remove("poll"), &shown, problems));
-    let state = State::read(Table::top("state", root.remove("state"), &shown, problems), file);
+    let state = Table::top("state", root.remove("state"), &shown, problems);
+    let state = State::read(state, file, poll.lookback);
+    // A default that stands in for a wrong value must not be blamed.
+    if let (Some((key, origin)), true) = (blamed, problems.count() == before)
+        && let Some(message) = state.contradicts(poll.lookback)
+    {
+        problems.at(&origin, &key, &message);
+    }
     let limits = Limits::read(Table::top("limits", root.remove("limits"), &shown, problems));
     let context = Context { environment, poll: &poll, file };
     let accounts = match root.remove("accounts") {
@@ -144,6 +157,12 @@ fn settle(
         problems.unknown_value(&shown, &name, &name, &value);
     }
     Settings { web, log, poll, state, limits, accounts }
+}
+
+/// The file, variable or flag that a key was read from; none if it is not set.
+fn origin(root: &BTreeMap<String, Value>, table: &str, key: &str) -> Option<String> {
+    let ValueKind::Table(table) = &root.get(table)?.kind else { return None };
+    table.get(key)?.origin().map(str::to_owned)
 }
 
 fn is_empty_list(value: &Value) -> bool {

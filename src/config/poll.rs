@@ -10,9 +10,9 @@ use super::values::{days, duration, minutes, number, seconds, show, whole};
 pub struct Poll {
     /// From the start of one poll to the start of the next, where an account has no interval of its own.
     pub interval: Duration,
-    /// For how long a task is counted in `clumio_tasks` after it ended.
+    /// For how long a task is counted in `clumio_tasks` after it ended; at most the lookback, and so the retention.
     pub window: Duration,
-    /// How far back by creation the first pass reads; at least the window, and the overlap.
+    /// How far back by creation the initial sync reads; at least the window, and the overlap.
     pub lookback: Duration,
     /// How late a task may appear in the API's list.
     pub overlap: Duration,
@@ -42,14 +42,14 @@ pub(super) struct Pace {
 
 impl Poll {
     // The API shows tasks of the last six months (its `created_timestamp` filter): hence the longest lookback.
-    // The longest window is the product's own; beyond it the granules of clumio_tasks would be coarse.
+    // `state.retention` has the same bound, so that it can cover any window.
     pub(super) fn read(mut table: Table<'_>) -> Self {
         let before = table.problems();
         let pace = Pace { interval: seconds(60), page_size: 100, requests_per_second: 5.0 };
         let pace = Pace::read(&mut table, pace);
         let poll = Self {
             interval: pace.interval,
-            window: table.or("window", days(1), duration(minutes(1)..=days(30))),
+            window: table.or("window", days(1), duration(minutes(1)..=days(180))),
             lookback: table.or("lookback", days(7), duration(minutes(1)..=days(180))),
             overlap: table.or("overlap", minutes(10), duration(minutes(1)..=days(1))),
             counter_hold: table.or("counter_hold", minutes(2), duration(seconds(0)..=days(1))),
@@ -68,7 +68,7 @@ impl Poll {
     }
 
     /// A window longer than the lookback would be half empty after a start. An overlap longer than it would count
-    /// old tasks as new: a task in the overlap that the first pass did not read is taken as just created.
+    /// old tasks as new: a task in the overlap that the initial sync did not read is taken as just created.
     fn check_lookback(&self, table: &mut Table<'_>) {
         for (key, least) in [("window", self.window), ("overlap", self.overlap)] {
             if self.lookback < least {

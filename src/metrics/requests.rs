@@ -56,7 +56,7 @@ impl RequestFamilies {
             rows: counter("clumio_exporter_tasks_read_total", "Rows of the task list read.", &["account"]),
             defects: counter(
                 "clumio_exporter_tasks_invalid_total",
-                "Rows of the task list that were skipped (no_id, no_status) or mended (bad_timestamp).",
+                "Tasks that were skipped (no_id, no_status) or corrected (bad_timestamp, treated as null), each counted once.",
                 &["account", "reason"],
             ),
         }

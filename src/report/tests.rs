@@ -57,11 +57,11 @@ fn told(exposition: &Exposition, at: i64) -> String {
 fn an_account_is_told_in_a_sentence_in_every_state() {
     let (exposition, took) = (Exposition::new(), Duration::from_secs(1));
     let account = account(&exposition, "prod");
-    let first = "starting: No poll has ended yet. [first_pass] The first poll has not begun yet.";
+    let first = "starting: No poll has ended yet. [initial_sync] The first poll has not begun yet.";
     assert_eq!(told(&exposition, 0), first);
     account.failed(Failure::Api(Reason::Auth), Some(took), second(0));
     let refused = "failing: No poll has succeeded yet: there are no numbers. [auth] The last poll failed 5 s ago: the API \
-                   refused the token, or there is none. [first_pass] The first poll has not begun yet.";
+                   refused the token, or there is none. [initial_sync] The first poll has not begun yet.";
     assert_eq!(told(&exposition, 5), refused);
     account.succeeded(snapshot(), None, took, second(60));
     assert_eq!(told(&exposition, 90), "healthy: All is well: the last poll succeeded 30 s ago.");

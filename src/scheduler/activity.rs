@@ -2,7 +2,7 @@
 //!
 //! A poll that hangs is one of which no request has finished for five request timeouts. So there is a deadline: a
 //! poll that starts and a request that finishes move it that far ahead, a wait on purpose (the rate limit, a
-//! `Retry-After`, the backoff of a retry) moves it beyond the wait, and the end of the poll takes it away. A first pass
+//! `Retry-After`, the backoff of a retry) moves it beyond the wait, and the end of the poll takes it away. An initial sync
 //! may take an hour, because its requests finish meanwhile; an API that fails or answers nothing for days is none of
 //! this, because its requests end too.
 

@@ -9,7 +9,7 @@ use crate::poll::Options as PollOptions;
 use crate::store::{Identity, Rules};
 use crate::time::Clock;
 
-/// How many rows a poll holds at once: ten pages of the default size. It is what a first pass needs beyond what
+/// How many rows a poll holds at once: ten pages of the default size. It is what an initial sync needs beyond what
 /// stays, and what the allocator keeps of it afterwards.
 const MAX_ROWS: u64 = 1_000;
 

@@ -50,7 +50,7 @@ struct World {
     /// Whether publishing panics, which is outside of a poll.
     clock_panics: AtomicBool,
     requests: AtomicU64,
-    /// Requests for a slice of the lookback, which only a first pass sends.
+    /// Requests for a slice of the lookback, which only an initial sync sends.
     slices: AtomicU64,
 }
 
@@ -220,7 +220,7 @@ async fn a_poller_that_hangs_is_started_again_over_what_it_knew() {
     watched.pass(2 * SECOND).await;
     assert!(watched.is_up());
     watched.pass(10 * MINUTE).await;
-    assert_eq!((watched.failures("timeout"), watched.world.slices()), (1, 1), "no second first pass");
+    assert_eq!((watched.failures("timeout"), watched.world.slices()), (1, 1), "no second initial sync");
 }
 
 #[tokio::test(start_paused = true)]

@@ -80,7 +80,7 @@ async fn a_failed_backup_alerts_and_an_outage_of_the_api_does_not_resolve_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn restarts_and_first_passes_alert_nothing_and_lose_nothing() {
+async fn restarts_and_initial_syncs_alert_nothing_and_lose_nothing() {
     let mut stack = Stack::start(world().await, COMPRESSED, Pace::FAST).await;
     let mut random = fastrand::Rng::new();
     let mut new_kind = |stack: &Stack, number| {

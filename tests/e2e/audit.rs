@@ -107,7 +107,7 @@ async fn while_tasks_come_and_go_there_is_no_drift() {
     .await;
     let page = exporter.polls(ACCOUNT, 4).await;
     assert_eq!((drift(&page), missed(&page), heals(&exporter)), (Some(0.0), Some(0.0), 0));
-    // The two that were late are in no first pass, so they count as if they were created after it.
+    // The two that were late are in no initial sync, so they count as if they were created after it.
     check(&api, &page, earlier(late, Duration::from_secs(1)));
     exporter.stop().await;
 }

@@ -63,7 +63,7 @@ fn busy(max_limit: u32, clock_offset: SignedDuration) -> Options {
 }
 
 /// The faults that blur what the counters count before the baseline: whether a task that was created before it, and
-/// that the first pass may have read or not, counts as created is told by nobody but the API's answers.
+/// that the initial sync may have read or not, counts as created is told by nobody but the API's answers.
 fn without_blur(faults: &Faults) -> Faults {
     faults.clone().with(Fault::Late, 0.0).with(Fault::Stale, 0.0)
 }
@@ -86,7 +86,7 @@ async fn follow(scenario: Scenario) -> Vec<String> {
     );
     let exporter = Exporter::following(&api, &keys).await;
 
-    until(&name, &exporter, "the first pass succeeds", |page| page.successes(ACCOUNT) >= 1.0).await;
+    until(&name, &exporter, "the initial sync succeeds", |page| page.successes(ACCOUNT) >= 1.0).await;
     let baselines = baselines(&api.simulator.requests());
     api.simulator.set_faults(faults);
     let counted = |page: &Page| page.families(&COUNTERS[..2]).values().sum::<f64>();
@@ -139,7 +139,7 @@ async fn succeed(name: &str, exporter: &Exporter, polls: u32) -> Page {
     until(name, exporter, "polls succeed", |page| page.successes(ACCOUNT) >= least).await
 }
 
-/// Where the baseline can lie: the `Date` of the first answer of the first pass. One that began and failed begins
+/// Where the baseline can lie: the `Date` of the first answer of the initial sync. One that began and failed begins
 /// again, so it is the first answer to one of the readings of open tasks that precede the first slice. Where that
 /// `Date` was wrong by more than the overlap it must not be believed, and the baseline is when that answer came, to
 /// a second.
@@ -214,7 +214,7 @@ async fn numbers_are_exact_with_every_fault_in_any_order_on_any_clock() {
     .await;
 }
 
-/// Here the first pass reads rows late as well, which only the gauges do not show.
+/// Here the initial sync reads rows late as well, which only the gauges do not show.
 #[tokio::test(flavor = "multi_thread")]
 async fn gauges_are_exact_with_replicas_that_lag_and_rows_that_are_late_from_the_start() {
     follow_all((300..304).map(|seed| {

@@ -14,27 +14,27 @@ use crate::process::{BINARY, Process, TOKEN, binary, signal};
 /// Two seconds are promised; the rest is for a machine that runs many tests at once.
 const STOPS_WITHIN: Duration = Duration::from_secs(2 + 3);
 
-/// An API whose answers take a while, so that a first pass is long.
+/// An API whose answers take a while, so that an initial sync is long.
 async fn slow() -> Api {
     let faults = Faults::none().with(Fault::Slow, 1.0);
     Api::start(Options { faults, slow_for: Duration::from_millis(500), ..Options::default() }).await
 }
 
-async fn in_first_pass(exporter: &Exporter) {
-    let progress = "clumio_exporter_first_pass_progress_ratio";
+async fn in_initial_sync(exporter: &Exporter) {
+    let progress = "clumio_exporter_initial_sync_progress_ratio";
     let is_under_way = |ratio: f64| ratio < 1.0;
     exporter
-        .until("a first pass is under way", |page| page.of(progress, ACCOUNT).is_some_and(is_under_way))
+        .until("an initial sync is under way", |page| page.of(progress, ACCOUNT).is_some_and(is_under_way))
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_signal_ends_it_in_the_middle_of_a_first_pass() {
+async fn a_signal_ends_it_in_the_middle_of_an_initial_sync() {
     let state = "state.directory = \"state\"";
     for (name, keys) in [("TERM", ""), ("INT", ""), ("TERM", state)] {
         let api = slow().await;
         let exporter = Exporter::following(&api, keys).await;
-        in_first_pass(&exporter).await;
+        in_initial_sync(&exporter).await;
         exporter.process.signal(name);
         let ended = exporter.process.ended(STOPS_WITHIN).await;
         assert_eq!(ended.status.code(), Some(0), "{name}, {keys:?}: {ended:?}");

@@ -104,7 +104,7 @@ async fn a_restart_without_state_neither_resolves_nor_repeats_what_alerts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_pass_over_a_week_of_old_failures_alerts_nothing() {
+async fn an_initial_sync_over_a_week_of_old_failures_alerts_nothing() {
     let old = |now: Timestamp| {
         let failed = (1..160).map(|hours| {
             let created = earlier(now, Duration::from_hours(hours));

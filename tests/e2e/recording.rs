@@ -69,7 +69,7 @@ pub struct Recording {
 // === impl Recording ===
 
 impl Recording {
-    /// A world of these tasks, made for the instant at which the clock begins; minute 0 shows the first pass.
+    /// A world of these tasks, made for the instant at which the clock begins; minute 0 shows the initial sync.
     pub async fn start(tasks: impl FnOnce(Timestamp) -> Vec<Task>) -> Self {
         let zero = START.parse().expect("the start must be an instant");
         let api = Api::start(Options::scripted()).await;
@@ -78,7 +78,7 @@ impl Recording {
             api.simulator.add(task);
         }
         let exporter = Exporter::following(&api, KEYS).await;
-        let page = exporter.until("the first pass succeeds", |page| page.is_up(ACCOUNT)).await;
+        let page = exporter.until("the initial sync succeeds", |page| page.is_up(ACCOUNT)).await;
         let (series, expected) = (BTreeMap::new(), Vec::new());
         let mut recording = Self {
             api,

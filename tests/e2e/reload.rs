@@ -87,7 +87,7 @@ async fn an_account_that_is_polled_in_another_way_keeps_what_it_knows() {
     add(&api, 9);
     exporter.until("it is counted", |page| page.get(CREATED) == Some(4.0)).await;
     let again = api.simulator.requests().recent.iter().filter(|it| it.target.contains("%24lte")).count();
-    assert_eq!(again, 0, "no range with an end is read: there was no other first pass");
+    assert_eq!(again, 0, "no range with an end is read: there was no other initial sync");
     exporter.stop().await;
 }
 

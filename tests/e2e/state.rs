@@ -153,7 +153,7 @@ async fn kills_at_random_lose_nothing() {
     let mut counters = Samples::new();
 
     let exporter = Exporter::start(config).await;
-    exporter.until("the first pass succeeds", |page| page.is_up(ACCOUNT)).await;
+    exporter.until("the initial sync succeeds", |page| page.is_up(ACCOUNT)).await;
     let counted_from = baseline(&exporter.config);
     let faults = Fault::ALL.into_iter().fold(Faults::none(), |faults, fault| faults.with(fault, FAULTS));
     api.simulator.set_faults(faults);
@@ -186,7 +186,7 @@ async fn kills_at_random_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_first_pass_that_was_killed_goes_on_at_its_last_slice() {
+async fn an_initial_sync_that_was_killed_goes_on_at_its_last_slice() {
     // Several slices also by day, when a third as many tasks are created as at night.
     let options = Options { tasks_per_day: 100_000, history: Duration::from_hours(4), ..busy(402) };
     let api = Api::start(options).await;
@@ -209,7 +209,7 @@ async fn a_first_pass_that_was_killed_goes_on_at_its_last_slice() {
     let next = next.expect("a slice must be left");
     drop(api.simulator.take_requests());
     let exporter = Exporter::start(config).await;
-    exporter.until("the first pass succeeds", |page| page.is_up(ACCOUNT)).await;
+    exporter.until("the initial sync succeeds", |page| page.is_up(ACCOUNT)).await;
     assert_eq!(baseline(&exporter.config), counted_from);
     let requests = api.simulator.requests();
     let filters = requests.recent.iter().filter_map(|exchange| serde_json::from_str(&filter(exchange)).ok());

@@ -86,7 +86,7 @@ def test_it_answers_soon_with_nothing_but_32_mib_and_stops_soon():
             status = dict(line.split(":", 1) for line in file)
         assert status["Uid"].split() == [str(NOBODY)] * 4
         assert all(int(status[it], 16) == 0 for it in ("CapEff", "CapPrm", "CapBnd"))
-        eventually("the first pass is through", lambda: 'clumio_up{account="demo"} 1' in get(f"http://127.0.0.1:{port}/metrics"))
+        eventually("the initial sync is through", lambda: 'clumio_up{account="demo"} 1' in get(f"http://127.0.0.1:{port}/metrics"))
 
         start = time.monotonic()
         podman("kill", "--signal", "TERM", name)

@@ -30,7 +30,7 @@ impl TaskList for Unreachable {
     }
 }
 
-/// A page with every family on it: one account with a task of one kind, in its first pass.
+/// A page with every family on it: one account with a task of one kind, in its initial sync.
 pub fn page() -> String {
     let exposition = Exposition::new();
     let rules = Rules {

@@ -111,6 +111,27 @@ async fn a_page_has_its_rows_the_servers_limit_and_both_times() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_invalid_task_is_counted_once_however_often_it_is_read() {
+    let page = json!({"total_count": 5, "_embedded": {"items": [
+        {"id": "1", "status": "failed", "created_timestamp": "never"},
+        {"id": "1", "status": "failed", "created_timestamp": "never"},
+        {"id": "2"},
+        {"status": "failed", "created_timestamp": "2026-11-01T00:00:00Z"},
+        {"status": "failed", "created_timestamp": "2026-11-01T00:00:01Z"},
+    ]}});
+    let api = Api::start((0..5).map(|_| ok(&page))).await;
+    let observer = Arc::default();
+    let client = client(&options(&api), &observer);
+    for _ in 0..5 {
+        client.page(&Filter::Open, 1, 100).await.expect("the page must be read");
+    }
+    let mut events = observer.events();
+    events.retain(|event| matches!(event, Event::Defect(_)));
+    let expected = [Defect::NoId, Defect::NoId, Defect::NoStatus, Defect::BadTimestamp];
+    assert_eq!(events, expected.map(Event::Defect));
+}
+
+#[tokio::test(start_paused = true)]
 async fn missing_links_and_a_null_list_are_no_trouble() {
     for page in [
         json!({"total_count": 0}),

@@ -102,7 +102,17 @@ fn rows_without_an_id_are_counted_and_cost_nothing_else() {
         {"id": 1.5}, {"id": {"id": "1"}}, {"id": "x".repeat(257)}, {"id": "kept", "status": "failed"},
     ]);
     let rows = rows(&items);
-    assert_eq!((rows.without_id, rows.tasks.len(), rows.len()), (13, 1, 14));
+    assert_eq!((rows.without_id.len(), rows.tasks.len(), rows.len()), (13, 1, 14));
+}
+
+#[test]
+fn rows_without_an_id_are_told_apart_by_what_is_read_of_them() {
+    let keys = |items: Value| rows(&items).without_id;
+    let [first, other] = ["2026-11-01T00:00:00Z", "2026-11-01T00:00:01Z"]
+        .map(|created| json!({"status": "failed", "created_timestamp": created, "_etag": created}));
+    let read = keys(json!([first, other, first]));
+    assert_eq!((read[0], read[0] == read[1]), (read[2], false));
+    assert_eq!(keys(json!([first])), [read[0]], "the same row must have the same hash in a later page");
 }
 
 #[test]
@@ -113,7 +123,7 @@ fn rows_without_a_status_keep_their_ids() {
     let rows = rows(&items);
     let ids: Vec<_> = rows.without_status.iter().map(TaskId::as_str).collect();
     assert_eq!(ids, ["1", "2", "3", "4"]);
-    assert_eq!(rows.mended, 0);
+    assert!(rows.corrected.is_empty());
 }
 
 #[test]
@@ -132,7 +142,7 @@ fn a_bad_timestamp_is_none_and_the_row_is_counted_once() {
         let item = json!({"id": "1", "status": "failed", "created_timestamp": bad, "start_timestamp": bad,
             "end_timestamp": "2026-11-01T00:00:00Z"});
         let rows = rows(&json!([item]));
-        assert_eq!((rows.mended, rows.first_mended.as_ref().map(TaskId::as_str)), (1, Some("1")), "{bad}");
+        assert_eq!(rows.corrected.iter().map(TaskId::as_str).collect::<Vec<_>>(), ["1"], "{bad}");
         assert_eq!((rows.tasks[0].created, rows.tasks[0].started), (None, None));
         assert_eq!(rows.tasks[0].ended, Some(at("2026-11-01T00:00:00Z")));
     }
@@ -159,6 +169,31 @@ fn an_empty_list_can_be_null_or_missing() {
         assert_eq!(answer.limit(25), Ok(25));
         assert_eq!(answer.into_rows().len(), 0);
     }
+}
+
+#[test]
+fn invalid_unicode_in_a_name_fails_neither_the_page_nor_other_names() {
+    let body = |name: &[u8]| {
+        let item = |id: &str, name: &[u8]| {
+            let start = format!(r#"{{"id":"{id}","status":"failed","primary_entity":{{"value":""#);
+            [start.as_bytes(), name, br#""}}"#].concat()
+        };
+        let items = [item("1", "é".as_bytes()), item("2", name), item("3", br"\\ud800\ud83d\ude00")];
+        [br#"{"total_count":3,"_embedded":{"items":["#, items.join(&b',').as_slice(), b"]}}"].concat()
+    };
+    let name = |task: &Task| Some(task.primary.as_ref()?.name.as_ref()?.as_str().to_owned());
+    for (invalid, expected) in [
+        (&br"a\ud800"[..], "a\u{fffd}"),
+        (br"\udc00b", "\u{fffd}b"),
+        (br"\ude00\ud83d", "\u{fffd}\u{fffd}"),
+        (b"a\xffb", "a\u{fffd}b"),
+    ] {
+        let rows = read(&body(invalid)).expect("the page must be readable").into_rows();
+        let names: Vec<_> = rows.tasks.iter().map(name).collect();
+        let expected = ["é", expected, "\\ud800\u{1f600}"].map(|name| Some(name.to_owned()));
+        assert_eq!(names, expected);
+    }
+    assert!(read(b"{\"total_count\":\xff}").is_err(), "outside a string it is not JSON");
 }
 
 #[test]
@@ -276,7 +311,7 @@ proptest! {
     ) {
         let rows = rows(&Value::from(items.clone()));
         prop_assert_eq!(rows.len(), items.len() as u64);
-        prop_assert!(rows.mended <= rows.tasks.len() as u64);
+        prop_assert!(rows.corrected.len() <= rows.tasks.len());
     }
 
     #[test]

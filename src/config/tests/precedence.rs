@@ -36,7 +36,7 @@ fn the_defaults_are_those_that_the_product_promises() {
             request_timeout: seconds(30),
         }
     );
-    assert_eq!(settings.state, State { directory: None });
+    assert_eq!(settings.state, State { directory: None, retention: seconds(7 * 24 * 3600) });
     assert_eq!(
         settings.limits,
         Limits { max_categories: 20, max_kinds: 200, max_response_bytes: 4 * 1024 * 1024 }

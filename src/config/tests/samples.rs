@@ -12,8 +12,9 @@ use super::{file, no_variables};
 
 const SAMPLE: &str = "clumio-exporter.toml";
 
-/// The keys that have no default, so that the sample shows only an example.
-const EXAMPLES: [&str; 5] = ["token_env", "organizational_unit", "ca_file", "config_file", "directory"];
+/// The keys that have no default, or one that depends on other keys, so that the sample shows only an example.
+const EXAMPLES: [&str; 6] =
+    ["token_env", "organizational_unit", "ca_file", "config_file", "directory", "retention"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")

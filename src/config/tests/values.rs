@@ -121,8 +121,8 @@ fn durations_have_bounds() {
         &[
             (r#"interval = "999ms""#, "interval: \"999ms\" is out of range; write a duration from 1s to 1d"),
             (r#"interval = "25h""#, "interval: \"25h\" is out of range; write a duration from 1s to 1d"),
-            (r#"window = "59s""#, "window: \"59s\" is out of range; write a duration from 1m to 30d"),
-            (r#"window = "31d""#, "window: \"31d\" is out of range; write a duration from 1m to 30d"),
+            (r#"window = "59s""#, "window: \"59s\" is out of range; write a duration from 1m to 180d"),
+            (r#"window = "181d""#, "window: \"181d\" is out of range; write a duration from 1m to 180d"),
             (r#"lookback = "0s""#, "lookback: \"0s\" is out of range; write a duration from 1m to 180d"),
             (r#"lookback = "181d""#, "lookback: \"181d\" is out of range; write a duration from 1m to 180d"),
             (r#"overlap = "30s""#, "overlap: \"30s\" is out of range; write a duration from 1m to 1d"),
@@ -166,6 +166,58 @@ fn the_lookback_covers_window_and_overlap() {
             ),
         ],
     );
+}
+
+#[test]
+fn the_retention_is_the_lookback_in_memory_and_35_days_in_a_directory() {
+    let day = |days: u64| Duration::from_hours(24 * days);
+    for (text, expected) in [
+        ("", 7),
+        ("poll.lookback = '20d'", 20),
+        ("state.retention = '9d'", 9),
+        ("state.directory = 'd'", 35),
+        ("state.directory = 'd'\npoll.lookback = '35d'", 35),
+        ("state.directory = 'd'\nstate.retention = '7d'", 7),
+        ("state.retention = '180d'\npoll.lookback = '180d'\npoll.window = '180d'", 180),
+    ] {
+        assert_eq!(with_account(text).settings().state.retention, day(expected), "{text}");
+    }
+}
+
+#[test]
+fn the_retention_covers_the_lookback() {
+    let remedy = "set state.retention to 7d or more";
+    assert_refused(
+        "state",
+        &[
+            (
+                r#"retention = "6d""#,
+                &format!("retention: the retention (6d) is shorter than the lookback (7d); {remedy}"),
+            ),
+            (r#"retention = "30s""#, "retention: \"30s\" is out of range; write a duration from 1m to 180d"),
+            (
+                r#"retention = "181d""#,
+                "retention: \"181d\" is out of range; write a duration from 1m to 180d",
+            ),
+            ("retention = 35", "retention: 35 has no unit; write \"35s\""),
+        ],
+    );
+    let directory = with_account("state.directory = 'd'\npoll.lookback = '40d'");
+    assert_eq!(
+        directory.problems(),
+        "clumio.toml: poll.lookback: the retention (35d) is shorter than the lookback (40d); \
+         set state.retention to 40d or more"
+    );
+    let variable = with_account("").variable("CLUMIO_EXPORTER__STATE__RETENTION", "1d");
+    assert_eq!(
+        variable.problems(),
+        format!(
+            "CLUMIO_EXPORTER__STATE__RETENTION: state.retention: the retention (1d) is shorter than the \
+             lookback (7d); {remedy}"
+        )
+    );
+    let wrong_lookback = with_account("state.retention = '1d'\npoll.lookback = '?'");
+    assert_eq!(wrong_lookback.problems().lines().count(), 1, "a default must not be blamed");
 }
 
 #[test]

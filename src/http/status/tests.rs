@@ -58,7 +58,7 @@ fn account(name: &str, numbers: Option<Numbers>) -> Account {
         last_poll: Some(second(-5)),
         last_success: Some(second(-300)),
         interval: Duration::from_mins(1),
-        first_pass_progress_ratio: Some(0.25),
+        initial_sync_progress_ratio: Some(0.25),
         audit_drift_tasks: Some(-3),
         state_last_write: None,
         token_expiry: Some(second(3_600)),

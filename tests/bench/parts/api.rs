@@ -5,6 +5,8 @@
 mod lenient;
 #[path = "../../../src/clumio/row.rs"]
 mod row;
+#[path = "../../../src/clumio/unicode.rs"]
+mod unicode;
 #[path = "../../../src/clumio/wire.rs"]
 mod wire;
 

@@ -21,4 +21,5 @@ fuzz_target!(|body: &[u8]| {
     let peak = ALLOCATED.peak_usage().saturating_sub(before);
     assert!(peak <= FIXED + TIMES * body.len(), "{peak} bytes for a body of {}", body.len());
     fuzzing::page_as_a_tree(body);
+    fuzzing::page_with_a_name(body);
 });
