@@ -238,9 +238,13 @@ impl<L: TaskList> Poller<L> {
         if !self.has_published {
             return Ok(Background::Done);
         }
-        let audited = self.audit_step().await.map_err(|error| BackgroundError { job: Job::Audit, error })?;
-        if audited == Background::More {
-            return Ok(audited);
+        match self.audit_step().await {
+            Ok(Background::More) => return Ok(Background::More),
+            Ok(Background::Done) => {}
+            Err(error) => {
+                self.audit.give_up();
+                return Err(BackgroundError { job: Job::Audit, error });
+            }
         }
         self.history_step().await.map_err(|error| BackgroundError { job: Job::HistorySync, error })
     }

@@ -86,7 +86,7 @@ impl Accounts {
             let plan = Plan::new(account, settings);
             let before = current.remove(&account.name);
             if before.as_ref().is_none_or(|before| before.plan != plan) {
-                match self.open(&mut clients, plan, before.as_ref()) {
+                match self.prepare_account(&mut clients, plan, before.as_ref()) {
                     Ok(account) => opened.push(account),
                     Err(problem) => problems.push(format!("account {:?}: {problem}", account.name)),
                 }
@@ -97,7 +97,7 @@ impl Accounts {
     }
 
     /// Makes everything that an account is polled with.
-    fn open(&self, clients: &mut Clients, plan: Plan, before: Option<&Current>) -> Result<Opened, String> {
+    fn prepare_account(&self, clients: &mut Clients, plan: Plan, before: Option<&Current>) -> Result<Opened, String> {
         let name = &plan.account.name;
         let view =
             before.map_or_else(|| self.exposition.account(name), |before| Arc::clone(&before.poller.view));

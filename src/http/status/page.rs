@@ -158,7 +158,6 @@ impl<'a> View<'a> {
                     _ => format!("{drift:+} tasks"),
                 }),
             },
-            fact("State written", account.state_last_write, "kept in memory only"),
         ];
         if let Some(expiry) = account.token_expiry {
             let left = elapsed(now, expiry);
