@@ -101,7 +101,14 @@ impl Daemon {
         let _watchdog = AbortOnDropHandle::new(tokio::spawn(service::feed_watchdog(Arc::clone(&health))));
         let (sites, asked) = Sites::new(exposition, health, Arc::clone(&accounts));
         let front = Front::new(sites.site(&settings.web), gate);
-        let reloader = Reloader { load, settings, level, accounts: Arc::clone(&accounts), sites, front: Arc::clone(&front) };
+        let reloader = Reloader {
+            load,
+            settings,
+            level,
+            accounts: Arc::clone(&accounts),
+            sites,
+            front: Arc::clone(&front),
+        };
         let _reloads = AbortOnDropHandle::new(tokio::spawn(reloader.run(hangup, asked)));
         // The port was bound long ago: whoever comes now is answered.
         service::ready();

@@ -15,7 +15,7 @@ use tracing::{error, info};
 use super::logs::Level;
 use super::service;
 use crate::config::{self, Settings, Web};
-use crate::http::{Front, Health, Opened, Reload, Site, OutcomesOf};
+use crate::http::{Front, Health, Opened, OutcomesOf, Reload, Site};
 use crate::metrics::Exposition;
 use crate::scheduler::{Accounts, Applied, Change};
 use crate::time::Timestamp;
@@ -58,11 +58,7 @@ pub(super) struct Asked(mpsc::Receiver<Ask>);
 
 impl Sites {
     /// The sites, and what their clients ask for.
-    pub(super) fn new(
-        exposition: Arc<Exposition>,
-        health: Health,
-        accounts: Arc<Accounts>,
-    ) -> (Self, Asked) {
+    pub(super) fn new(exposition: Arc<Exposition>, health: Health, accounts: Arc<Accounts>) -> (Self, Asked) {
         let (asks, asked) = mpsc::channel(MOST_WAITING);
         (Self { exposition, health, accounts, asks }, Asked(asked))
     }

@@ -73,7 +73,8 @@ pub struct Site {
 }
 
 /// Gives how the tasks of these accounts ended.
-pub type OutcomesOf = Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, BTreeMap<String, Outcomes>> + Send + Sync>;
+pub type OutcomesOf =
+    Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, BTreeMap<String, Outcomes>> + Send + Sync>;
 
 /// Whether the process and its pollers live, and else what is wrong.
 pub type Health = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;

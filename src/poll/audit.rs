@@ -131,7 +131,8 @@ impl<L: TaskList> Poller<L> {
         let window_start = earlier(state.marks.time, self.options.rules.window);
         let segments = self.segments(state.marks.covered_from, until).await?;
         let ends = segments.iter().skip(1).map(|next| next.start).chain([until]);
-        let spans = segments.iter().zip(ends).map(|(segment, to)| (*segment, Span { from: segment.start, to }));
+        let spans =
+            segments.iter().zip(ends).map(|(segment, to)| (*segment, Span { from: segment.start, to }));
         let spans: Vec<_> = spans.filter(|(_, span)| span.from < span.to).collect();
         let chosen = choose(spans, window_start, self.options.audit_interval);
         self.audit.queue.extend(chosen.into_iter().map(|(segment, span)| Step::Compare(segment, span)));
@@ -193,7 +194,12 @@ impl<L: TaskList> Poller<L> {
     }
 
     /// Lists the first of the spans if it fits a slice, else halves it.
-    async fn repair(&mut self, segment: Segment, span: Span, mut spans: Vec<Span>) -> Result<Option<Step>, Error> {
+    async fn repair(
+        &mut self,
+        segment: Segment,
+        span: Span,
+        mut spans: Vec<Span>,
+    ) -> Result<Option<Step>, Error> {
         let Some(first) = spans.pop() else {
             let (difference, response) = self.difference(span).await?;
             self.put(Segment { difference, skipped: difference, ..segment }, response).await?;

@@ -84,7 +84,9 @@ impl<L: TaskList> Poller<L> {
                 let now = self.clock.later(reader.last_response());
                 let rows = tasks.len() as u64;
                 let completes = Completes::CoveredFrom(from);
-                self.replica.commit_slice(SliceCommit { tasks, source: Source::History, now, completes }).await?;
+                self.replica
+                    .commit_slice(SliceCommit { tasks, source: Source::History, now, completes })
+                    .await?;
                 self.history.end_slice(rows, self.options.max_rows);
             }
         }

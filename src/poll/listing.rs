@@ -87,7 +87,8 @@ impl<L: TaskList> Reader<'_, L> {
         let filter =
             Filter::Created { from: earlier(piece.from, MARGIN), to: piece.to.map(|to| later(to, MARGIN)) };
         let can_be_split = piece.can_be_split();
-        let (readings, most) = if can_be_split { (READINGS, self.max_rows) } else { (READINGS_UNSPLIT, u64::MAX) };
+        let (readings, most) =
+            if can_be_split { (READINGS, self.max_rows) } else { (READINGS_UNSPLIT, u64::MAX) };
         let rows = self.rows(&filter, readings, most).await?;
         if rows.is_complete() && !(rows.is_capped() && can_be_split) {
             let tasks = rows.sightings.into_tasks();

@@ -267,7 +267,8 @@ impl<L: TaskList> Poller<L> {
         read_open(&mut reader, &mut rows).await?;
         rows.iter().for_each(|task| unseen.see_open(task));
         let reading = self.clock.at(reader.first_response(), self.options.rules.overlap);
-        let (from, gap_until) = listed_from(&state, reading, newest.map(|(created, _)| created), &self.options);
+        let (from, gap_until) =
+            listed_from(&state, reading, newest.map(|(created, _)| created), &self.options);
         let source = match state.sync_from {
             Some(_) => Source::InitialSync,
             None => Source::Poll { listed_from: from },

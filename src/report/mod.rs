@@ -99,8 +99,9 @@ impl Report {
 fn standing<'a>(current: &Current<'a>, scope: &Scope, now: Timestamp) -> Vec<(Account, &'a Published)> {
     let is_asked = |name: &str| scope.account.as_ref().is_none_or(|asked| asked == name);
     let accounts = current.iter().filter(|(account, _)| is_asked(account.name()));
-    let mut standing: Vec<_> =
-        accounts.map(|(account, published)| (Account::brief(account.name(), published, now), *published)).collect();
+    let mut standing: Vec<_> = accounts
+        .map(|(account, published)| (Account::brief(account.name(), published, now), *published))
+        .collect();
     standing.sort_by(|(a, _), (b, _)| (Reverse(a.health), &a.name).cmp(&(Reverse(b.health), &b.name)));
     standing
 }

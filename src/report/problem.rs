@@ -209,7 +209,12 @@ fn not_counted(published: &Published) -> Option<Problem> {
             "Since the exporter started to count, {missed} tasks were listed later than poll.overlap, and \
              {vanished} open ones vanished from the API."
         );
-        Problem::new("not_counted", Severity::Info, message, "Look at such tasks in the Clumio portal; see the README.")
+        Problem::new(
+            "not_counted",
+            Severity::Info,
+            message,
+            "Look at such tasks in the Clumio portal; see the README.",
+        )
     })
 }
 

@@ -99,8 +99,7 @@ impl Accounts {
     pub async fn outcomes(&self, names: Vec<String>) -> BTreeMap<String, Outcomes> {
         let mut outcomes = BTreeMap::new();
         for name in names {
-            let poller =
-                self.members().get(&name).map(|member| Arc::clone(&member.supervised.poller));
+            let poller = self.members().get(&name).map(|member| Arc::clone(&member.supervised.poller));
             let Some(poller) = poller else { continue };
             if let Some(of_account) = poller.outcomes().await {
                 outcomes.insert(name, of_account);

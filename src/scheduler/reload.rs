@@ -97,7 +97,12 @@ impl Accounts {
     }
 
     /// Makes everything that an account is polled with.
-    fn prepare_account(&self, clients: &mut Clients, plan: Plan, before: Option<&Current>) -> Result<Opened, String> {
+    fn prepare_account(
+        &self,
+        clients: &mut Clients,
+        plan: Plan,
+        before: Option<&Current>,
+    ) -> Result<Opened, String> {
         let name = &plan.account.name;
         let view =
             before.map_or_else(|| self.exposition.account(name), |before| Arc::clone(&before.poller.view));

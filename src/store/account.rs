@@ -78,7 +78,8 @@ fn save(db: &Connection, account: i64, state: Option<&AccountState>) -> Result<(
 /// The id of the account with this name and identity. What another identity left under the name is retired.
 pub(super) fn find_or_insert(db: &Connection, name: &str, identity: &Identity) -> Result<i64> {
     let unit = identity.organizational_unit.as_deref().unwrap_or_default();
-    let mut query = db.prepare_cached("SELECT id, base_url, organizational_unit FROM account WHERE name = ?1")?;
+    let mut query =
+        db.prepare_cached("SELECT id, base_url, organizational_unit FROM account WHERE name = ?1")?;
     let found = query
         .query_row([name], |row| {
             let is_same = row.get_ref(1)?.as_str()? == identity.base_url && row.get_ref(2)?.as_str()? == unit;

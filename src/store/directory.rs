@@ -91,7 +91,8 @@ impl Directory {
 
     /// The size of the database and its WAL.
     pub(super) fn bytes(&self) -> u64 {
-        let sizes = ["", "-wal"].map(|suffix| fs::metadata(self.with_suffix(suffix)).map_or(0, |file| file.len()));
+        let sizes =
+            ["", "-wal"].map(|suffix| fs::metadata(self.with_suffix(suffix)).map_or(0, |file| file.len()));
         sizes.iter().sum()
     }
 

@@ -66,7 +66,8 @@ impl Entities {
 }
 
 fn key(entity: &Entity) -> Option<(Key, Option<&str>)> {
-    let (id, name) = (entity.id.as_ref().map(|id| id.as_str()), entity.name.as_ref().map(|name| name.as_str()));
+    let (id, name) =
+        (entity.id.as_ref().map(|id| id.as_str()), entity.name.as_ref().map(|name| name.as_str()));
     let text = id.or(name)?.to_owned();
     let entity_type = entity.entity_type.as_ref().map(|word| word.as_str().to_owned());
     Some((Key { entity_type, text, has_id: id.is_some() }, name))

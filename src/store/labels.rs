@@ -58,7 +58,8 @@ impl Labels {
         if let Some(id) = self.known_kind(category, task_type) {
             return Ok(id);
         }
-        let mut insert = db.prepare_cached("INSERT INTO kind (account, category, type) VALUES (?1, ?2, ?3)")?;
+        let mut insert =
+            db.prepare_cached("INSERT INTO kind (account, category, type) VALUES (?1, ?2, ?3)")?;
         let id = insert.insert((self.account, category.as_str(), task_type.as_str()))?;
         self.kinds.entry(category.clone()).or_default().insert(task_type.clone(), id);
         Ok(id)
@@ -104,8 +105,8 @@ impl Labels {
 
 /// The kinds of an account with their ids, sorted by category and type.
 pub(super) fn kinds(db: &Connection, account: i64) -> Result<Vec<(i64, Label, Label)>> {
-    let mut query = db
-        .prepare_cached("SELECT id, category, type FROM kind WHERE account = ?1 ORDER BY category, type")?;
+    let mut query =
+        db.prepare_cached("SELECT id, category, type FROM kind WHERE account = ?1 ORDER BY category, type")?;
     let rows = query.query_map([account], |row| {
         Ok((row.get(0)?, Label::new(row.get_ref(1)?.as_str()?), Label::new(row.get_ref(2)?.as_str()?)))
     })?;

@@ -192,8 +192,7 @@ impl Row {
         if phase != Phase::Open {
             row.set_end(context.end(reading, true));
         }
-        let is_forgotten =
-            row.ended.is_some_and(|ended| created.max(ended) < context.forgotten_before);
+        let is_forgotten = row.ended.is_some_and(|ended| created.max(ended) < context.forgotten_before);
         let counts_created = created >= context.counts_from && !is_forgotten;
         // What is still open has not ended before the baseline.
         let is_after_baseline = row.ended.is_none_or(|ended| ended > context.baseline);
@@ -292,8 +291,3 @@ impl Row {
         self.status.is_final() && self.status != reading.status
     }
 }
-
-#[cfg(test)]
-#[cfg(any())]
-#[path = "merge_tests.rs"]
-mod tests;

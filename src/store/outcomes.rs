@@ -93,7 +93,8 @@ fn periods(db: &Connection, account: i64, time: Timestamp, window: Duration) -> 
         // Clocks differ: what ended a little after T belongs to the last period.
         let to = if period == last { i64::MAX } else { from + length * 1_000_000 };
         let count = |status: StatusId| {
-            let counts = kinds.iter().map(|kind| ended_between(db, *kind, status, (from.max(micros(start) + 1), to)));
+            let counts =
+                kinds.iter().map(|kind| ended_between(db, *kind, status, (from.max(micros(start) + 1), to)));
             counts.sum::<Result<u64>>()
         };
         let [completed, failed, aborted] = StatusId::ENDED;

@@ -246,9 +246,8 @@ impl Replica {
         operation: impl FnOnce(&rusqlite::Connection, i64) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (account, generation) = self.opened.ok_or(Error::Replaced)?;
-        let job = move |database: &mut Database| {
-            database.write(Some(generation), |db| operation(db, account))
-        };
+        let job =
+            move |database: &mut Database| database.write(Some(generation), |db| operation(db, account));
         self.store.run(job).await
     }
 }

@@ -27,8 +27,8 @@ pub(super) fn remove_old(
         state.marks.forget();
     }
     let retention = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
-    let mut remove_vanished = db
-        .prepare_cached("DELETE FROM task WHERE account = ?1 AND phase <> 2 AND phase = 3 AND since < ?2")?;
+    let mut remove_vanished =
+        db.prepare_cached("DELETE FROM task WHERE account = ?1 AND phase <> 2 AND phase = 3 AND since < ?2")?;
     let vanished = remove_vanished.execute((account, elapsed.saturating_sub(retention)))?;
     state.rows = state.rows.saturating_sub((ended + vanished) as u64);
     Ok(())

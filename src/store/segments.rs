@@ -58,9 +58,8 @@ pub(super) fn trim(db: &Connection, account: i64, from: Timestamp, until: Timest
 
 /// Rows created from `from` until before `to`. Vanished ones are left out, because the API does not return them.
 pub(super) fn count(db: &Connection, account: i64, from: Timestamp, to: Timestamp) -> Result<u64> {
-    let mut all = db.prepare_cached(
-        "SELECT count(*) FROM task WHERE account = ?1 AND created >= ?2 AND created < ?3",
-    )?;
+    let mut all =
+        db.prepare_cached("SELECT count(*) FROM task WHERE account = ?1 AND created >= ?2 AND created < ?3")?;
     let mut vanished = db.prepare_cached(
         "SELECT count(*) FROM task
          WHERE account = ?1 AND phase <> 2 AND phase = 3 AND created >= ?2 AND created < ?3",

@@ -173,13 +173,9 @@ impl Series {
     }
 
     fn read(row: &SqlRow<'_>) -> Result<Self> {
-        let key = Key {
-            kind: row.get(0)?,
-            family: Family::from_id(row.get(1)?)?,
-            status: StatusId(row.get(2)?),
-        };
-        let series =
-            Self { key, value: row.get(3)?, published: row.get(4)?, held_since: row.get(5)? };
+        let key =
+            Key { kind: row.get(0)?, family: Family::from_id(row.get(1)?)?, status: StatusId(row.get(2)?) };
+        let series = Self { key, value: row.get(3)?, published: row.get(4)?, held_since: row.get(5)? };
         if i64::from(series.checksum()) != row.get::<_, i64>(6)? {
             return Err(Error::Damaged("a counter does not match its checksum"));
         }
@@ -299,8 +295,3 @@ pub(super) fn published(db: &Connection, account: i64) -> Result<BTreeMap<Key, V
     };
     all(db, account)?.into_iter().map(published).collect()
 }
-
-#[cfg(test)]
-#[cfg(any())]
-#[path = "series_tests.rs"]
-mod tests;

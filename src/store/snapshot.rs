@@ -83,7 +83,10 @@ impl Snapshot {
                 let before = before.and_then(|before| before.status(&sample.status));
                 let total = before.and_then(|before| before.ended_total);
                 sample.ended_total = sample.ended_total.map(|_| total.unwrap_or(0));
-                set_back(&mut sample.run_durations, before.and_then(|before| before.run_durations.as_deref()));
+                set_back(
+                    &mut sample.run_durations,
+                    before.and_then(|before| before.run_durations.as_deref()),
+                );
             }
         }
         self

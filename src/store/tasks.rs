@@ -221,7 +221,8 @@ fn read(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Row> {
 
 /// The ids of open and provisional tasks, which every poll has to read.
 pub(super) fn followed(db: &Connection, account: i64) -> Result<Vec<TaskId>> {
-    let mut query = db.prepare_cached("SELECT id FROM task WHERE account = ?1 AND phase <> 2 AND phase IN (0, 1)")?;
+    let mut query =
+        db.prepare_cached("SELECT id FROM task WHERE account = ?1 AND phase <> 2 AND phase IN (0, 1)")?;
     let ids = query.query_map([account], |row| read_id(row, 0))?;
     Ok(ids.collect::<rusqlite::Result<_>>()?)
 }
