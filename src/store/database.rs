@@ -161,13 +161,13 @@ impl Database {
         outcome
     }
 
-    /// Runs queries that change nothing.
+    /// Runs queries that change nothing, if the database was not replaced.
     pub(super) fn read<T>(
         &mut self,
-        generation: u64,
+        generation: Option<u64>,
         query: impl FnOnce(&Connection) -> Result<T>,
     ) -> Result<T> {
-        self.expect_generation(Some(generation))?;
+        self.expect_generation(generation)?;
         query(&self.db)
     }
 
@@ -220,6 +220,14 @@ impl Database {
         match generation {
             Some(expected) if expected != self.generation => Err(Error::Replaced),
             _ => Ok(()),
+        }
+    }
+
+    /// Closes the files. What is called later finds an empty database in memory that belongs to no account.
+    pub(super) fn close(&mut self) {
+        if let Ok(empty) = Self::in_memory() {
+            let generation = self.generation + 1;
+            *self = Self { generation, ..empty };
         }
     }
 
