@@ -106,6 +106,7 @@ impl Database {
 
     /// Moves a damaged database aside and begins an empty one.
     fn replace(directory: Directory, reason: &str, generation: u64) -> Result<Self> {
+        directory.ensure_readable()?;
         let now = Timestamp::now();
         let aside = directory.move_database_aside(now)?;
         error!(
@@ -204,6 +205,9 @@ impl Database {
     }
 
     fn replace_open(&mut self, reason: &str) -> Result<()> {
+        if let Some(directory) = &self.directory {
+            directory.ensure_readable()?;
+        }
         let Some(directory) = self.directory.take() else {
             let generation = self.generation + 1;
             error!(reason, "the database in memory is damaged: every account starts cold");
