@@ -55,6 +55,7 @@ impl<L: TaskList> AccountPoller<L> {
     /// Publishes what the process before committed.
     pub(super) async fn restore(&self) {
         let mut poller = self.poller.lock().await;
+        self.publish_store(&poller).await;
         if let Err(error) = poller.open().await {
             warn!(account = self.name, %error, "the replica cannot be opened; the next poll tries again");
             return;
@@ -96,10 +97,14 @@ impl<L: TaskList> AccountPoller<L> {
             }
         };
         self.replica.store(Some(Arc::new(poller.replica().clone())));
+        self.publish_store(&poller).await;
+        has_succeeded
+    }
+
+    async fn publish_store(&self, poller: &Poller<L>) {
         if let Ok(status) = poller.replica().store().status().await {
             self.exposition.store_is(status);
         }
-        has_succeeded
     }
 
     /// How the tasks of the account ended; none before its first poll, or if the replica cannot be read.
