@@ -30,8 +30,12 @@ pub struct Account {
     pub initial_sync_progress_ratio: Option<f64>,
     /// How much of the history sync is done, from 0 to 1; none while none runs.
     pub history_sync_progress_ratio: Option<f64>,
-    /// The exporter's own count minus the API's, as of the last audit.
+    /// Replica count minus API count, as of the last audit.
     pub audit_drift_tasks: Option<i64>,
+    /// Tasks in the replica.
+    pub replica_tasks: Option<u64>,
+    /// The creation time from which the replica is complete.
+    pub replica_oldest: Option<Timestamp>,
     /// When the token expires, as far as it says so.
     pub token_expiry: Option<Timestamp>,
     /// The numbers; none before the initial sync has ended, and for accounts that are told in brief.
@@ -57,6 +61,8 @@ impl Account {
             initial_sync_progress_ratio: published.syncs.progress().initial,
             history_sync_progress_ratio: published.syncs.progress().history,
             audit_drift_tasks: published.snapshot.as_ref().and_then(|snapshot| snapshot.drift),
+            replica_tasks: published.snapshot.as_ref().map(|snapshot| snapshot.rows),
+            replica_oldest: published.snapshot.as_ref().map(|snapshot| snapshot.covered_from),
             token_expiry: published.token_expiry,
             numbers: None,
         }
@@ -73,7 +79,7 @@ fn summary(published: &Published, health: Health, now: Timestamp) -> String {
         (_, None) if published.snapshot.is_none() => {
             "No poll has succeeded yet: there are no numbers.".to_owned()
         }
-        (_, None) => "No poll has been kept yet: counters stand still.".to_owned(),
+        (_, None) => "No poll has been committed yet: counters do not advance.".to_owned(),
         (Health::Starting, Some(age)) => {
             format!("No poll has ended since the start: the numbers are from the process before, {age} old.")
         }

@@ -44,6 +44,12 @@ pub struct Report {
     pub entities_shown: bool,
     /// What is wrong with the exporter itself.
     pub problems: Vec<Problem>,
+    /// The size of the database and its WAL; none in memory.
+    pub state_bytes: Option<u64>,
+    /// When this process last wrote to the database; none in memory.
+    pub state_last_write: Option<Timestamp>,
+    /// When a database that could not be used was replaced; none if none was.
+    pub state_recovered: Option<Timestamp>,
     /// How many accounts are polled.
     pub accounts_total: usize,
     /// Those that the report is about, those in trouble first.
@@ -90,8 +96,22 @@ impl Report {
             (standing.into_iter().map(|(account, _)| account).collect(), current.len())
         });
         let version = env!("CARGO_PKG_VERSION");
-        let problems = exposition.config_is_refused().then(Problem::config_refused).into_iter().collect();
-        Self { version, generated: now, entities_shown: scope.entities, problems, accounts_total, accounts }
+        let store = exposition.store_status();
+        let on_disk = store.filter(|store| store.bytes.is_some());
+        let state_recovered = store.and_then(|store| store.recovered);
+        let refused = exposition.config_is_refused().then(Problem::config_refused);
+        let recovered = state_recovered.map(|at| Problem::state_recovered(at, now));
+        Self {
+            version,
+            generated: now,
+            entities_shown: scope.entities,
+            problems: refused.into_iter().chain(recovered).collect(),
+            state_bytes: on_disk.and_then(|store| store.bytes),
+            state_last_write: on_disk.and_then(|store| store.last_write),
+            state_recovered,
+            accounts_total,
+            accounts,
+        }
     }
 }
 

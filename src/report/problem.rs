@@ -66,7 +66,21 @@ impl Problem {
             "config_refused",
             Severity::Warning,
             "The configuration that was read last was refused: the one before is in use.".to_owned(),
-            "The log says what is wrong. Mend it and reload, before something restarts the exporter.",
+            "Fix what the log says is wrong and reload, before something restarts the exporter.",
+        )
+    }
+
+    /// A database that could not be used was replaced by an empty one.
+    pub(super) fn state_recovered(at: Timestamp, now: Timestamp) -> Self {
+        let ago = words_of(elapsed(at, now));
+        Self::new(
+            "state_recovered",
+            Severity::Warning,
+            format!(
+                "The database could not be used and was replaced {ago} ago: every account started cold, with \
+                 counters at 0."
+            ),
+            "The log names the reason and the renamed file. Check the disk. This message disappears with a restart.",
         )
     }
 
@@ -112,7 +126,7 @@ fn explained(failure: Failure) -> (&'static str, &'static str) {
             "Check base_url, DNS, the firewall and the proxy; set ca_file if a certificate is not trusted.",
         ),
         "timeout" => (
-            "no whole answer in time, or a poll that hangs",
+            "no complete response in time, or a poll that hangs",
             "If it lasts, raise poll.request_timeout or lower poll.page_size. For one that hangs, check that token_file \
              can be read.",
         ),
@@ -127,7 +141,7 @@ fn explained(failure: Failure) -> (&'static str, &'static str) {
             "Check base_url: a portal or a proxy may be answering. Raise limits.max_response_bytes if the log names it.",
         ),
         "state" => (
-            "the numbers were read, but cannot be written to the state directory, so that counters stand still",
+            "the numbers were read, but cannot be written to the state directory, so that counters do not advance",
             "Make room on its disk, and let the user that runs the exporter write there.",
         ),
         _ => ("a fault of the exporter", "Please report it, with the log."),

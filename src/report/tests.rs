@@ -5,44 +5,78 @@ use std::time::Duration;
 
 use super::*;
 use crate::clumio::Reason;
-use crate::ledger::{Ledger, PollTime, Rules, Snapshot};
-use crate::metrics::{self, Failure};
-use crate::poll::Progress;
-use crate::task::{Label, Name, Status, Task, TaskId};
+use crate::metrics::{self, Failure, SyncObserver, SyncProgress};
+use crate::store::{KindSample, Outcomes, Periods, Snapshot, StatusSample, StoreStatus};
+use crate::task::{Label, Name, Status, TaskId};
 
 fn second(at: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + at).expect("the second must be in range")
 }
 
-/// The numbers of an account in which one task failed that was about a volume, and one is open.
+/// The numbers of an account with one task that failed and one that is open.
 fn snapshot() -> Snapshot {
-    let (hour, day) = (Duration::from_hours(1), Duration::from_hours(24));
-    let rules = Rules { window: day, overlap: hour, counter_hold: hour, max_categories: 20, max_kinds: 200 };
-    let mut ledger = Ledger::new(rules, second(-600), second(-86_400));
-    let entity = crate::task::Entity { entity_type: None, id: None, name: Some(Name::new("vol-1")) };
-    let task = |id, status, ended: Option<i64>| Task {
-        id: TaskId::new(id).expect("the id must be valid"),
+    let status = |status, open, oldest_open: Option<i64>, last_ended: Option<i64>| StatusSample {
+        status,
+        tasks: 1,
+        open,
+        oldest_open: oldest_open.map(second),
+        ended_total: last_ended.map(|_| 1),
+        last_ended: last_ended.map(second),
+        run_durations: None,
+    };
+    let kind = KindSample {
         category: Label::new("backup"),
         task_type: Label::new("ebs"),
-        status,
-        created: Some(second(-120)),
-        started: None,
-        ended: ended.map(second),
-        primary: ended.map(|_| Box::new(entity.clone())),
+        created_total: 2,
+        queue_durations: None,
+        statuses: vec![
+            status(Status::Failed, 0, None, Some(-60)),
+            status(Status::Queued, 1, Some(-120), None),
+        ],
+    };
+    Snapshot {
+        time: second(0),
+        window: Duration::from_hours(24),
+        baseline: second(-600),
+        watermark: Some(second(-120)),
+        covered_from: second(-86_400),
+        rows: 2,
+        vanished_total: 0,
+        missed_total: 0,
+        drift: None,
+        kinds: vec![kind],
+    }
+}
+
+/// How its tasks ended: one failed, for a volume.
+fn outcomes() -> Outcomes {
+    let entity = crate::task::Entity { entity_type: None, id: None, name: Some(Name::new("vol-1")) };
+    let failed = crate::store::FailedTask {
+        id: TaskId::new("7").expect("the id must be valid"),
+        category: Label::new("backup"),
+        task_type: Label::new("ebs"),
+        status: Status::Failed,
+        created: second(-120),
+        ended: second(-60),
+        primary: Some(entity),
         parent: None,
     };
-    let time = PollTime { first_answer: second(0), last_answer: second(0), latest: second(0) };
-    ledger.commit(vec![task("7", Status::Failed, Some(-60)), task("8", Status::Queued, None)], time)
+    let period = Period { from: second(-3_600), completed: 0, failed: 1, aborted: 0, other: 0 };
+    let periods = Periods { length: Duration::from_hours(1), list: vec![period] };
+    Outcomes { periods, failed: vec![failed] }
 }
 
 /// An account that is polled each minute.
 fn account(exposition: &Exposition, name: &str) -> Arc<metrics::Account> {
     let (minute, day) = (Duration::from_mins(1), Duration::from_hours(24));
-    exposition.add_account(name, minute, day, &Arc::<Progress>::default())
+    exposition.add_account(name, minute, day, &SyncObserver::default())
 }
 
 fn report(exposition: &Exposition, entities: bool, at: i64) -> Report {
-    Report::new(exposition, &Scope { account: None, entities }, second(at))
+    let scope = Scope { account: None, entities };
+    let shown = Report::shown(exposition, &scope, second(at));
+    let outcomes = shown.into_iter().map(|name| (name, outcomes())).collect();
+    Report::new(exposition, &outcomes, &scope, second(at))
 }
 
 /// The health, the summary and the problems of the first account.
@@ -63,7 +97,7 @@ fn an_account_is_told_in_a_sentence_in_every_state() {
     let refused = "failing: No poll has succeeded yet: there are no numbers. [auth] The last poll failed 5 s ago: the API \
                    refused the token, or there is none. [initial_sync] The first poll has not begun yet.";
     assert_eq!(told(&exposition, 5), refused);
-    account.succeeded(snapshot(), None, took, second(60));
+    account.succeeded(snapshot(), took, second(60));
     assert_eq!(told(&exposition, 90), "healthy: All is well: the last poll succeeded 30 s ago.");
     let late = "healthy: The last poll succeeded 2 min ago, and the next one has not ended yet.";
     assert_eq!(told(&exposition, 191), late);
@@ -72,13 +106,17 @@ fn an_account_is_told_in_a_sentence_in_every_state() {
     assert_eq!(told(&exposition, 660), overdue);
     account.failed(Failure::Panic, None, second(300));
     assert!(told(&exposition, 360).starts_with("failing: The last poll that succeeded ended 5 min ago"));
-    account.succeeded(Snapshot { drift: Some(-3), ..snapshot() }, None, took, second(420));
+    account.succeeded(Snapshot { drift: Some(-3), ..snapshot() }, took, second(420));
     let drift = "degraded: The last poll succeeded 0 s ago, but there is something to look at. [drift] The audit found 3 \
-                 more tasks in the API than were counted.";
+                 more tasks in the API than in the replica.";
     assert_eq!(told(&exposition, 420), drift);
-    account.not_kept(snapshot(), took, second(480));
+    account.succeeded(Snapshot { drift: Some(2), ..snapshot() }, took, second(450));
+    assert!(
+        told(&exposition, 450).ends_with("The audit found 2 fewer tasks in the API than in the replica.")
+    );
+    account.not_committed(snapshot(), took, second(480));
     assert!(told(&exposition, 480).contains("[state] The last poll failed 0 s ago"));
-    account.succeeded(snapshot(), None, took, second(540));
+    account.succeeded(snapshot(), took, second(540));
     account.token_expires(Some(second(540 + 7_200)));
     assert!(told(&exposition, 540).ends_with("[token_expires] The token expires in 2 h."));
     assert!(
@@ -103,6 +141,36 @@ fn a_configuration_that_was_refused_is_told_until_one_is_in_use() {
 }
 
 #[test]
+fn a_database_that_was_replaced_is_reported_as_a_warning() {
+    let exposition = Exposition::new();
+    let status = StoreStatus { bytes: Some(4_096), last_write: Some(second(10)), recovered: None };
+    exposition.store_is(status);
+    assert_eq!(report(&exposition, false, 60).problems, []);
+    exposition.store_is(StoreStatus { recovered: Some(second(0)), ..status });
+    let report = report(&exposition, false, 60);
+    let problem = &report.problems[0];
+    assert_eq!((problem.id, problem.severity), ("state_recovered", Severity::Warning));
+    assert!(problem.message.contains("replaced 1 min ago"), "{}", problem.message);
+    let json = serde_json::to_value(&report).expect("it must be written");
+    assert_eq!(json["state_recovered"], "2027-01-15T08:00:00Z");
+    assert_eq!(json["state_last_write"], "2027-01-15T08:00:10Z");
+    assert_eq!(json["state_bytes"], 4_096);
+}
+
+#[test]
+fn the_progress_of_the_history_sync_is_reported() {
+    let exposition = Exposition::new();
+    let syncs = SyncObserver::new(|| SyncProgress { initial: None, history: Some(0.429) });
+    let account = exposition.add_account("prod", Duration::from_mins(1), Duration::from_hours(24), &syncs);
+    account.succeeded(snapshot(), Duration::from_secs(1), second(0));
+    let problem = "[history_sync] The history is read back to state.retention: 42 % are done.";
+    let expected = format!("healthy: All is well: the last poll succeeded 0 s ago. {problem}");
+    assert_eq!(told(&exposition, 0), expected);
+    let json = serde_json::to_value(report(&exposition, false, 0)).expect("it must be written");
+    assert_eq!(json["accounts"][0]["history_sync_progress_ratio"], 0.429);
+}
+
+#[test]
 fn every_reason_has_words_and_a_remedy_of_its_own() {
     let exposition = Exposition::new();
     let account = account(&exposition, "prod");
@@ -120,7 +188,7 @@ fn every_reason_has_words_and_a_remedy_of_its_own() {
 #[test]
 fn the_report_as_json_has_these_fields() {
     let exposition = Exposition::new();
-    account(&exposition, "prod").succeeded(snapshot(), None, Duration::from_secs(1), second(0));
+    account(&exposition, "prod").succeeded(snapshot(), Duration::from_secs(1), second(0));
     let json =
         |entities| serde_json::to_value(report(&exposition, entities, 60)).expect("it must be written");
     let told = json(true);
@@ -133,7 +201,11 @@ fn the_report_as_json_has_these_fields() {
         (&"7".into(), &"failed".into(), &"ebs".into())
     );
     assert_eq!(failed["entity"], serde_json::json!({"type": null, "value": "vol-1"}));
-    assert_eq!(account["numbers"]["ended"]["periods"].as_array().map(Vec::len), Some(25));
+    assert_eq!(
+        (&account["replica_tasks"], &account["audit_drift_tasks"]),
+        (&2.into(), &serde_json::Value::Null)
+    );
+    assert_eq!(account["numbers"]["ended"]["periods"][0]["failed"], 1);
     assert!(!json(false).to_string().contains("vol-1"), "what it was about must not be told");
 }
 
@@ -142,7 +214,7 @@ fn those_in_trouble_come_first_and_only_the_first_are_told_whole() {
     let exposition = Exposition::new();
     for n in 0..30 {
         let account = account(&exposition, &format!("a{n:02}"));
-        account.succeeded(snapshot(), None, Duration::from_secs(1), second(0));
+        account.succeeded(snapshot(), Duration::from_secs(1), second(0));
         if n == 29 {
             account.failed(Failure::Api(Reason::Server), None, second(0));
         }
@@ -151,6 +223,8 @@ fn those_in_trouble_come_first_and_only_the_first_are_told_whole() {
     assert_eq!((told.accounts[0].name.as_str(), told.accounts_total), ("a29", 30));
     assert_eq!(told.accounts.iter().filter(|account| account.numbers.is_some()).count(), MOST_WHOLE);
     let scope = Scope { account: Some("a28".to_owned()), entities: false };
-    let one = Report::new(&exposition, &scope, second(1));
+    assert_eq!(Report::shown(&exposition, &scope, second(1)), ["a28"]);
+    let outcomes = BTreeMap::from([("a28".to_owned(), outcomes())]);
+    let one = Report::new(&exposition, &outcomes, &scope, second(1));
     assert!(one.accounts.len() == 1 && one.accounts[0].numbers.is_some());
 }

@@ -54,13 +54,15 @@ impl<L: TaskList> AccountPoller<L> {
 
     /// Publishes what the process before committed.
     pub(super) async fn restore(&self) {
-        match self.poller.lock().await.replica().restore().await {
+        let poller = self.poller.lock().await;
+        self.publish_store(&poller).await;
+        match poller.replica().restore().await {
             Ok(Some((state, snapshot))) => {
                 info!(account = self.name, tasks = snapshot.rows, time = %snapshot.time, "continues with the replica");
                 self.view.restored(snapshot, state.last_success);
             }
             Ok(None) => {
-                info!(account = self.name, "the replica has no complete sync: nothing is published yet")
+                info!(account = self.name, "the replica has no complete sync: nothing is published yet");
             }
             Err(error) => {
                 warn!(account = self.name, %error, "what was published last cannot be read; the first poll tries again");
@@ -95,10 +97,14 @@ impl<L: TaskList> AccountPoller<L> {
             }
         };
         self.replica.store(Some(Arc::new(poller.replica().clone())));
+        self.publish_store(&poller).await;
+        has_succeeded
+    }
+
+    async fn publish_store(&self, poller: &Poller<L>) {
         if let Ok(status) = poller.replica().store().status().await {
             self.exposition.store_is(status);
         }
-        has_succeeded
     }
 
     /// How the tasks of the account ended; none before its first poll, or if the replica cannot be read.

@@ -1,20 +1,26 @@
 //! The supervisor over a list that answers, hangs or panics on demand, under a paused clock.
+//!
+//! A paused clock advances whenever the runtime is idle, and it is idle while the thread of the database works. So the
+//! tests advance it themselves, a second at a time, and wait for the poll in between.
 
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::Mutex;
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{Instant, advance, sleep};
 
 use super::activity::{Activity, Watch};
 use super::poller::AccountPoller;
 use super::supervisor::Supervised;
 use crate::clumio::{Error, Filter, Observer, Page, Reason, TaskList};
-use crate::ledger::Rules;
-use crate::metrics::Exposition;
+use crate::metrics::{Exposition, SyncObserver};
 use crate::poll::{Options, Poller};
+use crate::store::{Identity, Replica, Rules, Store};
 use crate::time::{Clock, Moment, Timestamp};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -50,9 +56,14 @@ struct World {
     /// Whether publishing panics, which is outside of a poll.
     clock_panics: AtomicBool,
     requests: AtomicU64,
+    /// Whether a request waits for its response.
+    is_requesting: AtomicBool,
     /// Requests for a slice of the lookback, which only an initial sync sends.
     slices: AtomicU64,
 }
+
+/// A request that waits for its response; dropped when that is there, or when nobody waits for it any more.
+struct Request<'a>(&'a AtomicBool);
 
 struct FakeClock(Arc<World>);
 
@@ -60,6 +71,8 @@ struct FakeClock(Arc<World>);
 struct Watched {
     supervised: Supervised<List>,
     world: Arc<World>,
+    store: Store,
+    stopped_time: Option<Sender<()>>,
 }
 
 impl TaskList for List {
@@ -68,11 +81,13 @@ impl TaskList for List {
         if matches!(filter, Filter::Created { to: Some(_), .. }) {
             self.world.slices.fetch_add(1, Ordering::Relaxed);
         }
+        let request = Request::new(&self.world);
         match self.world.mood() {
             Mood::Hangs => pending().await,
             Mood::TimesOut => sleep(TIMEOUT).await,
             Mood::Answers => {}
         }
+        drop(request);
         self.observer.finished();
         if self.world.mood() == Mood::TimesOut {
             return Err(Error::new(Reason::Timeout, "no answer in time"));
@@ -99,6 +114,13 @@ impl Clock for FakeClock {
     }
 }
 
+/// Keeps the clock where it is until the sender is dropped: it does not advance by itself while a blocking task runs.
+fn stop_time() -> Sender<()> {
+    let (stopped_time, ends) = channel();
+    spawn_blocking(move || ends.recv());
+    stopped_time
+}
+
 fn moment() -> Moment {
     let wall = Timestamp::from_second(1_800_000_000).expect("the second must be in range");
     Moment { wall, steady: Duration::ZERO }
@@ -107,15 +129,36 @@ fn moment() -> Moment {
 fn options() -> Options {
     let day = Duration::from_hours(24);
     let overlap = Duration::from_mins(10);
-    let rules =
-        Rules { window: day, overlap, counter_hold: Duration::ZERO, max_categories: 20, max_kinds: 200 };
+    let rules = Rules {
+        window: day,
+        overlap,
+        retention: day,
+        counter_hold: Duration::ZERO,
+        max_categories: 20,
+        max_kinds: 200,
+    };
     Options {
         page_size: 100,
         id_batch_size: 50,
-        most_rows: 1_000,
+        max_rows: 1_000,
         lookback: day,
         audit_interval: Duration::ZERO,
         rules,
+    }
+}
+
+// === impl Request ===
+
+impl<'a> Request<'a> {
+    fn new(world: &'a World) -> Self {
+        world.is_requesting.store(true, Ordering::Relaxed);
+        Self(&world.is_requesting)
+    }
+}
+
+impl Drop for Request<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 
@@ -146,19 +189,24 @@ impl Watched {
         let metrics = exposition.request_metrics("prod");
         let observer = Watch { metrics, activity: Arc::clone(&activity), view: Arc::clone(&view) };
         let list = List { world: Arc::clone(&world), observer: Arc::new(observer) };
-        let poller = Poller::new(list, None, options());
-        view.begins(&poller.progress());
+        let store = Store::in_memory().expect("the database must open");
+        let identity = Identity { base_url: String::new(), organizational_unit: None };
+        let replica = Replica::new(store.clone(), "prod".to_owned(), identity, options().rules);
+        let poller = Poller::new(list, replica, options());
+        view.begins(&SyncObserver::default());
         exposition.show(&view);
         let poller = AccountPoller {
             name: "prod".to_owned(),
             interval: MINUTE,
             poller: Arc::new(Mutex::new(poller)),
+            replica: ArcSwapOption::empty(),
+            exposition: Arc::new(exposition),
             view,
             activity,
             clock: Arc::new(FakeClock(Arc::clone(&world))),
         };
         let supervised = Supervised::start(Arc::new(poller), Duration::ZERO);
-        Self { supervised, world }
+        Self { supervised, world, store, stopped_time: Some(stop_time()) }
     }
 
     /// Lets time pass, and looks once a second.
@@ -170,10 +218,44 @@ impl Watched {
     async fn until(&mut self, most: Duration, is_it: impl Fn(&Self) -> bool) -> Duration {
         let start = Instant::now();
         while start.elapsed() < most && !is_it(self) {
-            sleep(SECOND).await;
+            advance(SECOND).await;
+            self.settle().await;
             self.supervised.look();
         }
         start.elapsed()
+    }
+
+    /// Waits until the poller waits for time to pass or for a response.
+    async fn settle(&self) {
+        // Enough for what runs on the runtime alone.
+        for _ in 0..5 {
+            yield_now().await;
+        }
+        let activity = &self.supervised.poller.activity;
+        let mut signs = None;
+        loop {
+            while self.is_working() {
+                std::thread::yield_now();
+                yield_now().await;
+            }
+            let before = signs.replace(activity.signs());
+            if before == signs {
+                return;
+            }
+            // What follows a poll waits for the thread of the database.
+            for _ in 0..3 {
+                self.store.status().await.expect("the database must answer");
+                yield_now().await;
+            }
+        }
+    }
+
+    /// Whether a poll waits for nothing but the database. One that was stopped is overdue for ever.
+    fn is_working(&self) -> bool {
+        let activity = &self.supervised.poller.activity;
+        activity.polling_for().is_some()
+            && !activity.is_overdue()
+            && !self.world.is_requesting.load(Ordering::Relaxed)
     }
 
     /// The value of a series of the account as it is now, on a page of its own: a page is cached for a while.
@@ -263,10 +345,10 @@ async fn health_fails_when_restarts_have_not_helped_for_five_minutes() {
 #[tokio::test(start_paused = true)]
 async fn an_api_that_times_out_for_hours_is_no_matter_of_health() {
     let mut watched = Watched::start(Mood::TimesOut);
-    let unhealthy = watched.until(Duration::from_hours(12), |it| it.supervised.complaint().is_some()).await;
-    assert_eq!(unhealthy, Duration::from_hours(12));
+    let unhealthy = watched.until(Duration::from_hours(3), |it| it.supervised.complaint().is_some()).await;
+    assert_eq!(unhealthy, Duration::from_hours(3));
     let polls = watched.get("clumio_exporter_polls_total", "").expect("polls must be counted");
-    assert_eq!((polls, watched.failures("timeout")), (12 * 60, 12 * 60), "each poll failed once");
+    assert_eq!((polls, watched.failures("timeout")), (3 * 60, 3 * 60), "each poll failed once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -338,6 +420,7 @@ async fn a_loop_that_cannot_be_stopped_is_told() {
     let mut watched = Watched::start(Mood::Answers);
     let poller = Arc::clone(&watched.supervised.poller);
     let _held = poller.poller.lock().await;
+    watched.stopped_time = None;
     let error = watched.supervised.stop().await.expect_err("it must be told");
     assert_eq!(error, "account \"prod\": its poller does not stop; restart the exporter");
 }

@@ -29,6 +29,7 @@ struct Page<'a> {
     verdict: String,
     worst: &'static str,
     problems: &'a [Problem],
+    state: String,
     is_one_of_many: bool,
     whole: Vec<View<'a>>,
     brief: Vec<&'a Account>,
@@ -105,11 +106,22 @@ pub(super) fn render(report: &Report, telemetry_path: &str) -> Option<String> {
         verdict: verdict(&report.accounts),
         worst: report.accounts.iter().map(|it| it.health).max().unwrap_or(Health::Starting).as_str(),
         problems: &report.problems,
+        state: state(report),
         is_one_of_many: is_one && report.accounts_total > 1,
         whole: whole.iter().map(|account| View::new(account, is_one, report.generated)).collect(),
         brief: brief.iter().collect(),
     };
     page.render().ok()
+}
+
+/// Where the replica is stored.
+fn state(report: &Report) -> String {
+    let Some(bytes) = report.state_bytes else { return "in memory".to_owned() };
+    let size = format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20));
+    match report.state_last_write {
+        Some(at) => format!("{size}, written {} ago", words_of(elapsed(at, report.generated))),
+        None => format!("{size}, not written since the start"),
+    }
 }
 
 /// How the accounts stand as a whole.
@@ -159,6 +171,10 @@ impl<'a> View<'a> {
                 }),
             },
         ];
+        if let Some((tasks, oldest)) = account.replica_tasks.zip(account.replica_oldest) {
+            let text = format!("{} tasks, complete since {}", count(tasks), Instant::from(oldest).text);
+            facts.push(Fact { name: "Replica", at: None, text });
+        }
         if let Some(expiry) = account.token_expiry {
             let left = elapsed(now, expiry);
             let text = if left.is_zero() { ago(expiry) } else { format!("in {}", words_of(left)) };

@@ -59,8 +59,10 @@ fn account(name: &str, numbers: Option<Numbers>) -> Account {
         last_success: Some(second(-300)),
         interval: Duration::from_mins(1),
         initial_sync_progress_ratio: Some(0.25),
+        history_sync_progress_ratio: None,
         audit_drift_tasks: Some(-3),
-        state_last_write: None,
+        replica_tasks: Some(234),
+        replica_oldest: Some(second(-86_400)),
         token_expiry: Some(second(3_600)),
         numbers,
     }
@@ -72,6 +74,9 @@ fn page_of(accounts: Vec<Account>) -> String {
         generated: second(0),
         entities_shown: true,
         problems: vec![],
+        state_bytes: Some(5 << 20),
+        state_last_write: Some(second(-60)),
+        state_recovered: None,
         accounts_total: accounts.len(),
         accounts,
     };
@@ -95,7 +100,7 @@ fn the_page_of_an_account_in_trouble_says_all_of_it() {
     insta::assert_snapshot!(words(&page), @r"
     clumio-exporter
     1 account: 1 failing
-    As of | 2027-01-15 08:00:00 UTC | . The page does not reload itself.
+    As of | 2027-01-15 08:00:00 UTC | . The page does not reload itself. Replica: 5.0 MiB, written 1 min ago.
     prod | failing
     The last poll failed.
     The token was refused. | Make another one.
@@ -103,7 +108,7 @@ fn the_page_of_an_account_in_trouble_says_all_of_it() {
     Data from | 5 min ago
     Polled | every 1 min
     Audit | -3 tasks
-    State written | kept in memory only
+    Replica | 234 tasks, complete since 2027-01-14 08:00:00 UTC
     Token expires | in 1 h
     How tasks ended in the last 24 h
     from 2027-01-15 07:00:00 UTC: 2 completed, 1 failed
