@@ -23,11 +23,12 @@ struct Key {
     has_id: bool,
 }
 
-/// The id of an entity, and the creation time of the task that named it.
-#[derive(Clone, Copy)]
+/// An entity, with the creation time of the task that named it.
 struct Named {
     id: i64,
     named: i64,
+    /// Another name, if a newer task gave one: it is written once for all tasks of a transaction.
+    renamed: Option<String>,
 }
 
 // === impl Entities ===
@@ -45,23 +46,29 @@ impl Entities {
         created: i64,
     ) -> Result<Option<i64>> {
         let Some((key, name)) = entity.and_then(key) else { return Ok(None) };
-        let known = match self.met.get(&key) {
-            Some(named) => Some(*named),
-            None => find(db, self.account, &key)?,
+        if let Some(named) = self.met.get_mut(&key) {
+            named.rename(name, created);
+            return Ok(Some(named.id));
+        }
+        let mut named = match find(db, self.account, &key)? {
+            Some(named) => named,
+            None => insert(db, self.account, &key, name, created)?,
         };
-        let named = match known {
-            Some(named) if name.is_none() || created <= named.named => named,
-            Some(Named { id, .. }) => {
-                rename(db, id, name, created)?;
-                Named { id, named: created }
-            }
-            None => {
-                let named = if name.is_some() { created } else { i64::MIN };
-                Named { id: insert(db, self.account, &key, name, named)?, named }
-            }
-        };
+        named.rename(name, created);
+        let id = named.id;
         self.met.insert(key, named);
-        Ok(Some(named.id))
+        Ok(Some(id))
+    }
+
+    /// Writes the names that have changed.
+    pub(super) fn finish(self, db: &Connection) -> Result<()> {
+        let mut update = db.prepare_cached("UPDATE entity SET name = ?2, named = ?3 WHERE id = ?1")?;
+        for named in self.met.into_values() {
+            if let Some(name) = &named.renamed {
+                update.execute((named.id, name, named.named))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -79,22 +86,27 @@ fn find(db: &Connection, account: i64, key: &Key) -> Result<Option<Named>> {
          WHERE account = ?1 AND key = ?2 AND has_id = ?3 AND coalesce(type, '') = coalesce(?4, '')",
     )?;
     let found = query.query_row((account, &key.text, key.has_id, &key.entity_type), |row| {
-        Ok(Named { id: row.get(0)?, named: row.get(1)? })
+        Ok(Named { id: row.get(0)?, named: row.get(1)?, renamed: None })
     });
     Ok(found.optional()?)
 }
 
-fn insert(db: &Connection, account: i64, key: &Key, name: Option<&str>, named: i64) -> Result<i64> {
+fn insert(db: &Connection, account: i64, key: &Key, name: Option<&str>, created: i64) -> Result<Named> {
+    let named = if name.is_some() { created } else { i64::MIN };
     let mut insert = db.prepare_cached(
         "INSERT INTO entity (account, type, key, has_id, name, named) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
-    Ok(insert.insert((account, &key.entity_type, &key.text, key.has_id, name, named))?)
+    let id = insert.insert((account, &key.entity_type, &key.text, key.has_id, name, named))?;
+    Ok(Named { id, named, renamed: None })
 }
 
-fn rename(db: &Connection, id: i64, name: Option<&str>, named: i64) -> Result<()> {
-    let mut update = db.prepare_cached(
-        "UPDATE entity SET name = ?2, named = ?3 WHERE id = ?1 AND (name IS NOT ?2 OR named <> ?3)",
-    )?;
-    update.execute((id, name, named))?;
-    Ok(())
+// === impl Named ===
+
+impl Named {
+    fn rename(&mut self, name: Option<&str>, created: i64) {
+        if let Some(name) = name.filter(|_| created > self.named) {
+            self.named = created;
+            self.renamed = Some(name.to_owned());
+        }
+    }
 }

@@ -98,6 +98,7 @@ impl<'a> Upserts<'a> {
     /// Stores the counters.
     pub(super) fn finish(self) -> Result<Outcome> {
         self.increments.store(self.db)?;
+        self.entities.finish(self.db)?;
         Ok(self.outcome)
     }
 
