@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::path::Path;
 
 // What the wire types import.
-use clumio_exporter::{tasks, time};
+use clumio_exporter::{task, time};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

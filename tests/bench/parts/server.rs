@@ -29,7 +29,7 @@ pub fn run(plain: &Path, gzip: &Path) -> io::Result<()> {
 }
 
 fn answer(headers: &HeaderMap, plain: &Bytes, gzip: &Bytes) -> Response {
-    let about = [(CONTENT_TYPE, exposition::CONTENT_TYPE)];
+    let about = [(CONTENT_TYPE, metrics::CONTENT_TYPE)];
     if headers.contains_key(ACCEPT_ENCODING) {
         return (about, [(CONTENT_ENCODING, "gzip")], gzip.clone()).into_response();
     }
