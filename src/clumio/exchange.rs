@@ -131,6 +131,9 @@ impl Exchange {
     /// If there is no answer with status 200 that is whole, in time and not too large.
     pub(super) async fn get(&self, query: &Query<'_>, token: &SecretString) -> Result<Answered, Fault> {
         let mut sent = Sent { observer: &*self.observer, at: Instant::now(), status: None };
+        // A connection must not be reused after a timeout or an error. Nothing more is needed for that: hyper closes an
+        // HTTP/1.1 connection when a request or the rest of its response is dropped. reqwest's TCP keep-alive closes
+        // idle connections that the network has lost.
         let outcome = timeout(self.timeout, self.exchange(query, token, &mut sent)).await;
         self.observer.finished();
         outcome.unwrap_or(Err(Fault::TimedOut(self.timeout)))

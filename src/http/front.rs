@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
-use axum::body::{Body, HttpBody};
 use axum::extract::Request;
-use axum::http::header::CONTENT_LENGTH;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::Semaphore;
@@ -35,16 +33,6 @@ struct Shown {
     routes: Router,
     /// How many more requests may be answered at once.
     places: Semaphore,
-}
-
-/// The answer to HEAD: it may have no body, which nothing but the routes sees to over HTTP/2 (RFC 9110, section 9.3.2).
-fn without_body(mut answer: Response) -> Response {
-    let length = answer.body().size_hint().exact();
-    if let Some(length) = length.filter(|_| !answer.headers().contains_key(CONTENT_LENGTH)) {
-        answer.headers_mut().insert(CONTENT_LENGTH, length.into());
-    }
-    *answer.body_mut() = Body::empty();
-    answer
 }
 
 // === impl Front ===
@@ -77,7 +65,6 @@ impl Front {
     /// Answers by what is current.
     pub(super) async fn answer(&self, mut request: Request) -> Response {
         let access = self.gate.current();
-        let is_head = request.method() == Method::HEAD;
         let mut answer = match access.admit(request.uri().path(), request.headers()).await {
             Ok(()) => {
                 if access.wants_login() {
@@ -88,7 +75,7 @@ impl Front {
             Err(refusal) => refusal,
         };
         access.decorate(answer.headers_mut());
-        if is_head { without_body(answer) } else { answer }
+        answer
     }
 }
 

@@ -13,24 +13,16 @@ mod probe;
 mod status;
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Request, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum_server::Handle;
 use futures::future::BoxFuture;
-use hyper::body::Incoming;
-use hyper_util::rt::TokioTimer;
-use tower::make::Shared;
-use tower::service_fn;
 
 pub use access::{Gate, Opened, Problems};
 pub use front::Front;
@@ -42,17 +34,6 @@ use connections::Connections;
 
 use crate::metrics::Exposition;
 use crate::store::Outcomes;
-
-/// How long a client may take to send the head of a request.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The longest head of a request. With hyper's own bound, the connections that may be open could hold 200 MB of heads
-/// before anyone logs in. It bounds what is buffered of an answer as well, but pages are written in one piece. HTTP/2 has
-/// about the same bound by itself.
-const MOST_HEAD_BYTES: usize = 16 << 10;
-
-/// How long requests that are being answered may go on after the stop; with it the process ends within two seconds.
-const DRAIN: Duration = Duration::from_millis(1_500);
 
 /// What is served.
 pub struct Site {
@@ -79,35 +60,25 @@ pub type OutcomesOf =
 /// Whether the process and its pollers live, and else what is wrong.
 pub type Health = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// Serves what `front` shows on `listener` until `stop` is done, and then until its last requests are answered.
+/// Serves what `front` shows on `listener`, which must be non-blocking, until `stop` is done and the last responses are
+/// sent.
 ///
 /// # Errors
-/// When the listener fails.
+/// When the listener cannot be used.
 pub async fn serve(
     listener: TcpListener,
     front: Arc<Front>,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let handle = Handle::new();
-    let mut server = axum_server::from_tcp(listener)?
-        .acceptor(Connections::new(Arc::clone(front.gate())))
-        .handle(handle.clone())
-        .first_request_timeout(HEAD_TIMEOUT);
-    let mut http1 = server.http_builder().http1();
-    http1.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(MOST_HEAD_BYTES);
-    let watch = Arc::clone(&front).watch();
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let front = Arc::clone(&front);
-        async move { Ok::<_, Infallible>(front.answer(request.map(Body::new)).await) }
-    });
-    let serve = server.serve(Shared::new(answer));
-    tokio::pin!(serve);
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let connections = Connections::new(Arc::clone(&front));
+    let serve = async { tokio::join!(Arc::clone(&connections).accept(listener), front.watch()) };
     tokio::select! {
-        ended = &mut serve => return ended,
-        () = watch => {}
-        () = stop => handle.graceful_shutdown(Some(DRAIN)),
+        _ = serve => {}
+        () = stop => {}
     }
-    serve.await
+    connections.close().await;
+    Ok(())
 }
 
 /// The routes of the site.

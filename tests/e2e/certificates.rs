@@ -49,6 +49,17 @@ impl Authority {
 
     /// A client that trusts this authority alone, speaks these versions of TLS, and shows this certificate.
     pub fn client(&self, versions: &[&'static SupportedProtocolVersion], shows: Option<&Issued>) -> Client {
+        let client = Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(20));
+        let client = client.tls_backend_preconfigured(self.client_config(versions, shows));
+        client.build().expect("the client must be built")
+    }
+
+    /// How such a client speaks TLS.
+    pub fn client_config(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        shows: Option<&Issued>,
+    ) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(der(&self.pem)).expect("the authority must be right");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -56,7 +67,7 @@ impl Authority {
             .with_protocol_versions(versions)
             .expect("the versions must be right")
             .with_root_certificates(roots);
-        let mut config = match shows {
+        match shows {
             None => builder.with_no_client_auth(),
             Some(issued) => {
                 let key =
@@ -66,10 +77,7 @@ impl Authority {
                 let certified = CertifiedKey::new(vec![der(&issued.certificate)], key);
                 builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)))
             }
-        };
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let client = Client::builder().no_proxy().pool_max_idle_per_host(0).timeout(Duration::from_secs(20));
-        client.tls_backend_preconfigured(config).build().expect("the client must be built")
+        }
     }
 }
 

@@ -18,6 +18,7 @@ mod lifecycle;
 mod outage;
 mod page;
 mod process;
+mod protocol;
 #[path = "../shared/queries.rs"]
 mod queries;
 mod recorded_alerts;

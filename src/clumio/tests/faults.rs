@@ -1,5 +1,7 @@
 //! Every way in which a page fails: its reason, its message, whether it is tried again.
 
+use futures::FutureExt;
+
 use super::*;
 
 const HTML: &str = "<html><head><title>502 Bad Gateway</title></head></html>";
@@ -270,6 +272,25 @@ async fn a_server_that_says_nothing_is_a_timeout() {
     assert_eq!(error.reason(), Reason::Timeout);
     assert!(error.to_string().contains("no whole answer within 30s"), "{error}");
     assert_eq!(events, retried(&[None; 4], Reason::Timeout));
+    for _ in 0..4 {
+        let accepted = listener.accept().now_or_never();
+        accepted.expect("each attempt must use a new connection").expect("it must be accepted");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_reused_only_after_a_complete_response() {
+    for (make, is_reused) in [
+        ((|| reply(500, &[], HTML)) as fn() -> Reply, true),
+        (|| reply(500, &[], "x".repeat(1 << 20)), false),
+        (cut, false),
+        (hanging, false),
+    ] {
+        let api = Api::start([make(), empty_page()]).await;
+        ask(&api).await.0.expect("the second attempt must bring a page");
+        let seen = api.seen();
+        assert_eq!(seen[0].client == seen[1].client, is_reused, "{:?}", make());
+    }
 }
 
 #[tokio::test(start_paused = true)]

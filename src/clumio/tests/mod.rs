@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::{HeaderMap, Response, StatusCode};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -50,6 +50,8 @@ struct Seen {
     /// The path and the query, encoded.
     target: String,
     headers: HeaderMap,
+    /// The client's end of the connection.
+    client: SocketAddr,
     at: Instant,
 }
 
@@ -164,14 +166,16 @@ impl Api {
         let replies = Arc::new(Mutex::new(replies));
         let seen = Arc::new(Mutex::new(Vec::new()));
         let notes = Arc::clone(&seen);
-        let app = Router::new().fallback(async move |request: Request| {
+        let app = Router::new().fallback(async move |ConnectInfo(client), request: Request| {
             let (target, headers) = (request.uri().to_string(), request.headers().clone());
-            notes.lock().expect("no test panics here").push(Seen { target, headers, at: Instant::now() });
+            let seen = Seen { target, headers, client, at: Instant::now() };
+            notes.lock().expect("no test panics here").push(seen);
             let next = replies.lock().expect("no test panics here").pop_front();
             next.unwrap_or_else(|| reply(StatusCode::IM_A_TEAPOT.as_u16(), &[], ""))
         });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a port must be free");
         let address = listener.local_addr().expect("a listener must have an address");
+        let app = app.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(async move { axum::serve(listener, app).await });
         Self { address, seen }
     }

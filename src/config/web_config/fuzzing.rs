@@ -95,7 +95,7 @@ fn check_config(config: &WebConfig, text: &str) {
     assert!(config.tls.is_none() || says("tls_server_config"), "nobody asked for TLS");
     assert!(config.users.is_empty() || says("basic_auth_users"), "nobody asked for a login");
     assert!(config.rate_limit.is_none() || says("rate_limit"), "nobody asked for a limit");
-    assert!(config.http2 && config.headers.is_empty() || says("http_server_config"), "nobody asked for it");
+    assert!(config.headers.is_empty() || says("http_server_config"), "nobody asked for headers");
 }
 
 fn check_header(header: &Header) {

@@ -1,4 +1,4 @@
-//! `http_server_config`: HTTP/2, and headers out of a closed list.
+//! `http_server_config`: response headers from a closed list.
 
 use std::collections::BTreeMap;
 
@@ -27,16 +27,13 @@ pub(super) const HEADERS: [(&str, &[&str]); 5] = [
     ("X-XSS-Protection", &[]),
 ];
 
-/// Whether HTTP/2 is offered, and the headers.
-pub(super) fn read(
-    mut http: BTreeMap<String, Value>,
-    file: &str,
-    problems: &mut Problems,
-) -> (bool, Vec<Header>) {
+/// The response headers.
+pub(super) fn read(mut http: BTreeMap<String, Value>, file: &str, problems: &mut Problems) -> Vec<Header> {
     const NAME: &str = "http_server_config.headers";
     let headers = entries(NAME, http.remove("headers"), file, problems);
     let mut http = table("http_server_config", http, file, problems);
-    let http2 = http.or("http2", true, flag);
+    // Accepted because files written for the toolkit contain it. HTTP/2 is never offered, whatever the value.
+    let _ = http.optional("http2", flag);
     http.close();
     let mut headers = table(NAME, headers, file, problems);
     let found = HEADERS.into_iter().filter_map(|(name, values)| {
@@ -46,7 +43,7 @@ pub(super) fn read(
     });
     let found = found.collect();
     headers.close();
-    (http2, found)
+    found
 }
 
 /// The value of a header, which is one of `values` where there are any; an empty one leaves the header out.

@@ -33,8 +33,6 @@ use super::table::Table;
 pub struct WebConfig {
     /// How TLS is spoken; none: plain HTTP.
     pub tls: Option<Tls>,
-    /// Whether HTTP/2 is offered over TLS.
-    pub http2: bool,
     /// What every answer has in its head.
     pub headers: Vec<Header>,
     /// Who may log in; nobody: no login is asked for.
@@ -70,13 +68,13 @@ fn read(text: &str, file: &Path, problems: &mut Problems) -> WebConfig {
     let rate_limit = section("rate_limit", problems);
     let folder = file.parent().unwrap_or(Path::new(""));
     let tls = tls::read(table("tls_server_config", tls, &shown, problems), folder);
-    let (http2, headers) = http::read(http, &shown, problems);
+    let headers = http::read(http, &shown, problems);
     let users = users::read(users, &shown, problems);
     let rate_limit = rate::read(table("rate_limit", rate_limit, &shown, problems));
     for (name, value) in root {
         problems.unknown_value(&shown, &name, &name, &value);
     }
-    WebConfig { tls, http2, headers, users, rate_limit }
+    WebConfig { tls, headers, users, rate_limit }
 }
 
 /// A table whose name messages and the set of known keys share.

@@ -36,7 +36,14 @@ fn a_file_that_says_nothing_leaves_everything_open() {
     ] {
         let config = config(text);
         assert!(config.tls.is_none() && config.users.is_empty() && config.headers.is_empty(), "{text}");
-        assert!(config.http2 && config.rate_limit.is_none(), "{text}");
+        assert!(config.rate_limit.is_none(), "{text}");
+    }
+}
+
+#[test]
+fn http2_is_accepted_without_effect() {
+    for value in ["true", "false"] {
+        assert_eq!(config(&format!("http_server_config:\n  http2: {value}\n")), config(""));
     }
 }
 
@@ -65,7 +72,7 @@ fn every_key_is_read() {
     assert_eq!(tls.clients, Clients::Verified { ca, required: true, allowed_sans });
     assert_eq!((tls.min_version, tls.max_version), (Version::Tls12, Version::Tls13));
     assert_eq!(tls.cipher_suites, ["TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"]);
-    assert!(!tls.prefer_server_cipher_suites && !config.http2);
+    assert!(!tls.prefer_server_cipher_suites);
     assert_eq!(tls.curve_preferences, [Curve::P384, Curve::X25519]);
     let header = |name, value: &str| Header { name, value: value.to_owned() };
     assert_eq!(config.headers, [header("X-Frame-Options", "deny"), header("X-XSS-Protection", "0")]);

@@ -71,7 +71,7 @@ impl Access {
     fn new(config: &WebConfig, file: &Path, before: &Self) -> Result<Self, Problems> {
         let tls = match &config.tls {
             Some(tls) => {
-                let made = tls::server(tls, config.http2);
+                let made = tls::server(tls);
                 let told = made.map_err(|why| vec![format!("{}: tls_server_config.{why}", file.display())]);
                 Some(Arc::new(told?))
             }

@@ -21,7 +21,7 @@ pub(in crate::http) struct Identity {
 }
 
 /// What the server speaks; else the key of the table and what is wrong.
-pub(super) fn server(tls: &Tls, http2: bool) -> Result<ServerConfig, String> {
+pub(super) fn server(tls: &Tls) -> Result<ServerConfig, String> {
     let Identity { certificates, key } = Identity::read(tls)?;
     let own = certificates.first().cloned().ok_or("cert_file: has no certificate")?;
     let provider = Arc::new(provider(tls));
@@ -49,8 +49,7 @@ pub(super) fn server(tls: &Tls, http2: bool) -> Result<ServerConfig, String> {
         format!("{}: {error}; the key must be that of the first certificate", shown(&tls.key, "key"))
     })?;
     config.ignore_client_order = tls.prefer_server_cipher_suites;
-    let protocols: &[&str] = if http2 { &["h2", "http/1.1"] } else { &["http/1.1"] };
-    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
