@@ -37,9 +37,9 @@ fn replace_lone_surrogates(json: &mut [u8]) -> bool {
 }
 
 /// The UTF-16 code unit of the escape `\uXXXX` that starts at `at`, if one does.
-fn unit(json: &[u8], at: usize) -> Option<u16> {
+fn unit(json: &[u8], at: usize) -> Option<u32> {
     let digits = json.get(at..at + 6)?.strip_prefix(br"\u")?;
-    let digit = |value: u16, digit: &u8| Some(value << 4 | char::from(*digit).to_digit(16)? as u16);
+    let digit = |value, digit: &u8| Some(value << 4 | char::from(*digit).to_digit(16)?);
     digits.iter().try_fold(0, digit)
 }
 

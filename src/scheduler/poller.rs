@@ -54,20 +54,20 @@ impl<L: TaskList> AccountPoller<L> {
 
     /// Publishes what the process before committed.
     pub(super) async fn restore(&self) {
-        let mut poller = self.poller.lock().await;
+        let poller = self.poller.lock().await;
         self.publish_store(&poller).await;
-        if let Err(error) = poller.open().await {
-            warn!(account = self.name, %error, "the replica cannot be opened; the next poll tries again");
-            return;
+        match poller.replica().restore().await {
+            Ok(Some((state, snapshot))) => {
+                info!(account = self.name, tasks = snapshot.rows, time = %snapshot.time, "continues with the replica");
+                self.view.restored(snapshot, state.last_success);
+            }
+            Ok(None) => {
+                info!(account = self.name, "the replica has no complete sync: nothing is published yet");
+            }
+            Err(error) => {
+                warn!(account = self.name, %error, "what was published last cannot be read; the first poll tries again");
+            }
         }
-        let Some(snapshot) = poller.committed().cloned() else {
-            info!(account = self.name, "the replica is empty: the account starts cold");
-            return;
-        };
-        let state = poller.replica().load().await.ok().flatten();
-        info!(account = self.name, tasks = snapshot.rows, at = %snapshot.time, "continues with the replica");
-        self.view.restored(snapshot, state.and_then(|state| state.last_success));
-        self.replica.store(Some(Arc::new(poller.replica().clone())));
     }
 
     /// Polls once and publishes; gives whether it succeeded. A panic ends the poll, not the loop: what it had not

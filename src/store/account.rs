@@ -75,18 +75,22 @@ fn save(db: &Connection, account: i64, state: Option<&AccountState>) -> Result<(
     Ok(())
 }
 
-/// The id of the account with this name and identity. What another identity left under the name is retired.
-pub(super) fn find_or_insert(db: &Connection, name: &str, identity: &Identity) -> Result<i64> {
+/// The id of the account with this name, and whether it has this identity.
+pub(super) fn find(db: &Connection, name: &str, identity: &Identity) -> Result<Option<(i64, bool)>> {
     let unit = identity.organizational_unit.as_deref().unwrap_or_default();
     let mut query =
         db.prepare_cached("SELECT id, base_url, organizational_unit FROM account WHERE name = ?1")?;
-    let found = query
-        .query_row([name], |row| {
-            let is_same = row.get_ref(1)?.as_str()? == identity.base_url && row.get_ref(2)?.as_str()? == unit;
-            Ok((row.get(0)?, is_same))
-        })
-        .optional()?;
-    match found {
+    let found = query.query_row([name], |row| {
+        let is_same = row.get_ref(1)?.as_str()? == identity.base_url && row.get_ref(2)?.as_str()? == unit;
+        Ok((row.get(0)?, is_same))
+    });
+    Ok(found.optional()?)
+}
+
+/// The id of the account with this name and identity. What another identity left under the name is retired.
+pub(super) fn find_or_insert(db: &Connection, name: &str, identity: &Identity) -> Result<i64> {
+    let unit = identity.organizational_unit.as_deref().unwrap_or_default();
+    match find(db, name, identity)? {
         Some((id, true)) => return Ok(id),
         Some((id, false)) => retire(db, id)?,
         None => {}

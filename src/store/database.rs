@@ -106,6 +106,7 @@ impl Database {
 
     /// Moves a damaged database aside and begins an empty one.
     fn replace(directory: Directory, reason: &str, generation: u64) -> Result<Self> {
+        directory.ensure_readable()?;
         let now = Timestamp::now();
         let aside = directory.move_database_aside(now)?;
         error!(
@@ -161,13 +162,13 @@ impl Database {
         outcome
     }
 
-    /// Runs queries that change nothing.
+    /// Runs queries that change nothing, if the database was not replaced.
     pub(super) fn read<T>(
         &mut self,
-        generation: u64,
+        generation: Option<u64>,
         query: impl FnOnce(&Connection) -> Result<T>,
     ) -> Result<T> {
-        self.expect_generation(Some(generation))?;
+        self.expect_generation(generation)?;
         query(&self.db)
     }
 
@@ -204,6 +205,9 @@ impl Database {
     }
 
     fn replace_open(&mut self, reason: &str) -> Result<()> {
+        if let Some(directory) = &self.directory {
+            directory.ensure_readable()?;
+        }
         let Some(directory) = self.directory.take() else {
             let generation = self.generation + 1;
             error!(reason, "the database in memory is damaged: every account starts cold");
@@ -220,6 +224,14 @@ impl Database {
         match generation {
             Some(expected) if expected != self.generation => Err(Error::Replaced),
             _ => Ok(()),
+        }
+    }
+
+    /// Closes the files. What is called later finds an empty database in memory that belongs to no account.
+    pub(super) fn close(&mut self) {
+        if let Ok(empty) = Self::in_memory() {
+            let generation = self.generation + 1;
+            *self = Self { generation, ..empty };
         }
     }
 

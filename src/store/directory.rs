@@ -74,6 +74,21 @@ impl Directory {
         fs::metadata(self.with_suffix("-wal")).is_ok_and(|wal| wal.len() > 0)
     }
 
+    /// Reads the database and its WAL to their ends. A disk that cannot be read looks like damage to SQLite, and must not
+    /// cost a good database.
+    pub(super) fn ensure_readable(&self) -> Result<()> {
+        for suffix in ["", "-wal"] {
+            let path = self.with_suffix(suffix);
+            let copied = match File::open(&path) {
+                Ok(mut file) => io::copy(&mut file, &mut io::sink()),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => Err(error),
+            };
+            copied.map_err(|error| io_error(&path, "read the database", &error))?;
+        }
+        Ok(())
+    }
+
     /// Renames the database and its WAL; gives the new path of the database.
     pub(super) fn move_database_aside(&self, at: Timestamp) -> Result<PathBuf> {
         let aside = format!(".recovered-{}", at.strftime("%Y%m%dT%H%M%S"));

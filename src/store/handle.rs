@@ -88,6 +88,16 @@ impl Store {
         self.run(status).await
     }
 
+    /// Closes the database, so that another process can open it. Later calls of any handle fail.
+    pub async fn close(&self) {
+        let close = |database: &mut Database| {
+            database.close();
+            Ok(())
+        };
+        // It fails only if the thread has ended, and the database with it.
+        let _ = self.run(close).await;
+    }
+
     /// For tests: lets every commit fail from now on, as a full disk does, or no longer.
     #[doc(hidden)]
     pub async fn set_fails_commits(&self, fails: bool) {

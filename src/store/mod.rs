@@ -32,6 +32,8 @@ mod series;
 mod snapshot;
 mod status;
 mod tasks;
+#[cfg(test)]
+mod tests;
 
 pub use account::{AccountState, Identity};
 pub use commit::{Completes, PollCommit, SliceCommit};

@@ -96,6 +96,22 @@ impl Replica {
         self.read(AccountState::load).await
     }
 
+    /// The state and numbers of the process before, for an account that is not open. It writes nothing, so it need not wait
+    /// for a check of the database.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn restore(&self) -> Result<Option<(AccountState, Snapshot)>> {
+        let (name, identity, window) = (self.name.clone(), self.identity.clone(), self.rules.window);
+        let restore = move |db: &rusqlite::Connection| {
+            let Some((account, true)) = account::find(db, &name, &identity)? else { return Ok(None) };
+            let state = AccountState::load(db, account)?.filter(|state| state.sync_from.is_none());
+            let snapshot = state.as_ref().map(|state| gauges::snapshot(db, account, state, window));
+            Ok(state.zip(snapshot.transpose()?))
+        };
+        self.store.run(move |database| database.read(None, restore)).await
+    }
+
     /// The numbers as of the last commit; none before the initial sync has ended.
     ///
     /// # Errors
@@ -238,7 +254,7 @@ impl Replica {
         query: impl FnOnce(&rusqlite::Connection, i64) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (account, generation) = self.opened.ok_or(Error::Replaced)?;
-        self.store.run(move |database| database.read(generation, |db| query(db, account))).await
+        self.store.run(move |database| database.read(Some(generation), |db| query(db, account))).await
     }
 
     async fn write<T: Send + 'static>(

@@ -89,18 +89,16 @@ pub(super) fn quiet_second(
     Ok(timestamp(widest_gap(near, (from, to), &created)))
 }
 
-/// The whole second in the middle of the widest gap between the rows, the bounds included; `near` if there is no row
-/// within a tenth of that.
+/// `near` if no row is within half a minute of it, else the whole second in the middle of the widest gap between rows.
 fn widest_gap(near: i64, (from, to): (i64, i64), created: &[i64]) -> i64 {
-    let distance = |at: i64| created.iter().map(|row| row.abs_diff(at)).min().unwrap_or(u64::MAX);
-    if (from..=to).contains(&near) && distance(near) >= (MAX_MOVE / 10).unsigned_abs() {
+    let is_quiet = created.iter().all(|row| row.abs_diff(near) >= (MAX_MOVE / 10).unsigned_abs());
+    if is_quiet && (from..=to).contains(&near) {
         return near;
     }
-    let edges = [from].into_iter().chain(created.iter().copied()).chain([to]);
-    let edges: Vec<i64> = edges.collect();
-    let middles = edges.windows(2).map(|pair| i64::midpoint(pair[0], pair[1]).div_euclid(SECOND) * SECOND);
-    let candidates = middles.filter(|at| (from..=to).contains(at));
-    candidates.max_by_key(|at| distance(*at)).unwrap_or(near)
+    let edges: Vec<i64> = [from].into_iter().chain(created.iter().copied()).chain([to]).collect();
+    let gaps = edges.windows(2).map(|pair| (pair[1] - pair[0], i64::midpoint(pair[0], pair[1])));
+    let middle = gaps.max().map_or(near, |(_, middle)| middle);
+    (middle.div_euclid(SECOND) * SECOND).max(from)
 }
 
 #[cfg(test)]

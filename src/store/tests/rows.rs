@@ -1,0 +1,114 @@
+//! Rows over several polls: what the gauges have, what vanishes, what is removed.
+
+use super::super::{Completes, SliceCommit, Source, Store};
+use super::{DAY, Rules, at, commit, created, numbers, poll, rules, second, synced, task};
+use crate::task::{Entity, Name, TaskId};
+
+fn id(text: &str) -> TaskId {
+    TaskId::new(text).expect("the id must be valid")
+}
+
+#[tokio::test]
+async fn the_window_is_exact_to_the_microsecond() {
+    let store = Store::in_memory().expect("the store must open");
+    let rules = Rules { window: DAY, ..rules() };
+    let replica = synced(&store, rules, vec![task("1", "failed", -90, Some(60))]).await;
+    let failed = async |seconds| numbers(&commit(&replica, poll(seconds, vec![])).await, "failed").0;
+    assert_eq!(failed(60).await, 1);
+    assert_eq!(failed(60 + 86_399).await, 1);
+    assert_eq!(failed(60 + 86_400).await, 0);
+}
+
+#[tokio::test]
+async fn a_poll_without_changes_writes_nothing() {
+    let store = Store::in_memory().expect("the store must open");
+    let replica = synced(&store, rules(), vec![task("1", "queued", -90, None)]).await;
+    commit(&replica, poll(60, vec![task("1", "queued", -90, None)])).await;
+    let before = store.status().await.expect("the store must answer").last_write;
+    commit(&replica, poll(120, vec![task("1", "queued", -90, None)])).await;
+    assert_eq!(store.status().await.expect("the store must answer").last_write, before);
+    commit(&replica, poll(180, vec![task("1", "in_progress", -90, None)])).await;
+    assert!(store.status().await.expect("the store must answer").last_write > before);
+}
+
+#[tokio::test]
+async fn a_task_vanishes_after_three_polls_and_an_hour_and_continues_when_it_returns() {
+    let store = Store::in_memory().expect("the store must open");
+    let replica = synced(&store, rules(), vec![task("1", "queued", -90, None)]).await;
+    let missing = |seconds| super::PollCommit { missing: vec![id("1")], ..poll(seconds, vec![]) };
+    for (seconds, open) in [(60, 1), (120, 1), (1_800, 1), (3_659, 1), (3_660, 0), (3_720, 0)] {
+        let snapshot = commit(&replica, missing(seconds)).await;
+        assert_eq!(numbers(&snapshot, "queued").0, open, "after {seconds} s");
+        assert_eq!(snapshot.vanished_total, 1 - open);
+    }
+    assert_eq!(replica.vanished(0, 9).await, Ok(vec![id("1")]));
+    let returned = commit(&replica, poll(90_000, vec![task("1", "failed", -90, Some(89_000))])).await;
+    assert_eq!((numbers(&returned, "failed"), returned.vanished_total), ((1, 1), 1));
+}
+
+#[tokio::test]
+async fn nothing_vanishes_while_the_newest_task_is_not_listed() {
+    let store = Store::in_memory().expect("the store must open");
+    let replica = synced(&store, rules(), vec![task("1", "queued", -90, None)]).await;
+    for seconds in [60, 120, 180, 90_000] {
+        let blind = super::PollCommit { missing: vec![id("1")], sees_newest: false, ..poll(seconds, vec![]) };
+        assert_eq!(numbers(&commit(&replica, blind).await, "queued").0, 1);
+    }
+}
+
+#[tokio::test]
+async fn rows_before_the_horizon_are_removed_and_never_count_again() {
+    let store = Store::in_memory().expect("the store must open");
+    let rules = Rules { retention: DAY * 2, ..rules() };
+    let replica = synced(&store, rules, vec![]).await;
+    let old = || vec![task("1", "failed", 10, Some(20))];
+    let snapshot = commit(&replica, poll(60, old())).await;
+    commit(&replica, poll(120, vec![])).await;
+    assert_eq!(snapshot.rows, 1);
+    let day = 86_400;
+    assert_eq!(commit(&replica, poll(2 * day, vec![])).await.rows, 1);
+    assert_eq!(commit(&replica, poll(2 * day + 21, vec![])).await.rows, 0);
+    let slice = SliceCommit {
+        tasks: old(),
+        source: Source::Audit,
+        now: at(2 * day + 30),
+        completes: Completes::Nothing,
+    };
+    replica.commit_slice(slice).await.expect("the slice must be stored");
+    let after = commit(&replica, poll(2 * day + 60, vec![])).await;
+    assert_eq!((created(&after), numbers(&after, "failed").1, after.missed_total), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn the_name_of_an_entity_is_that_of_the_newest_task() {
+    let store = Store::in_memory().expect("the store must open");
+    let replica = synced(&store, rules(), vec![]).await;
+    let named = |id: &str, created: i64, name: &str| {
+        let entity = Entity { entity_type: None, id: Some(Name::new("vol-1")), name: Some(Name::new(name)) };
+        let task = task(id, "failed", created, Some(created + 1));
+        crate::task::Task { primary: Some(Box::new(entity)), ..task }
+    };
+    let tasks = vec![named("2", 20, "new"), named("1", 10, "old")];
+    commit(&replica, poll(60, tasks)).await;
+    let outcomes = replica.outcomes(second(60)).await.expect("the outcomes must be read");
+    let names: Vec<_> = outcomes
+        .failed
+        .iter()
+        .map(|failed| failed.primary.as_ref().and_then(|entity| entity.name.as_ref()).map(Name::as_str))
+        .collect();
+    assert_eq!(names, [Some("new"), Some("new")]);
+}
+
+#[tokio::test]
+async fn ids_come_back_as_the_api_wrote_them() {
+    let store = Store::in_memory().expect("the store must open");
+    let ids = ["7", "007", "-7", "+7", "9223372036854775808", "a\"b", "é"];
+    let tasks = ids.iter().map(|id| task(id, "queued", -90, None)).collect();
+    let replica = synced(&store, rules(), tasks).await;
+    let followed = replica.followed().await.expect("the ids must be read");
+    let mut followed: Vec<_> = followed.iter().map(TaskId::as_str).collect();
+    let mut expected = ids.to_vec();
+    followed.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(followed, expected);
+}
