@@ -6,6 +6,7 @@ use std::time::Duration;
 use clumio_exporter::simulator::{Options, Outcome, Task, View};
 use clumio_exporter::time::{Timestamp, earlier, later};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::exact::filter;
 use crate::harness::{ACCOUNT, Api, Config, DEADLINE, Exporter, FAST, eventually};
@@ -15,10 +16,6 @@ use crate::truth::{FAMILIES, differences, expected};
 
 const DRIFT: &str = "clumio_exporter_audit_drift_tasks";
 const MISSED: &str = "clumio_exporter_tasks_missed_total";
-
-/// What the log says when a heal begins, and when it is done.
-const BEGINS: &str = "everything is read anew beside the polls";
-const HEALED: &str = "everything was read anew, and the numbers are whole";
 
 /// The default one.
 const WINDOW: Duration = Duration::from_hours(24);
@@ -62,10 +59,6 @@ fn missed(page: &Page) -> Option<f64> {
     page.of(MISSED, ACCOUNT)
 }
 
-fn heals(exporter: &Exporter) -> usize {
-    exporter.process.stderr().matches(BEGINS).count()
-}
-
 /// The latest creation that an audit has asked for so far. Of all requests for a range, those of audits alone ask for
 /// one row.
 fn audited_to(api: &Api) -> Option<Timestamp> {
@@ -106,51 +99,47 @@ async fn while_tasks_come_and_go_there_is_no_drift() {
     })
     .await;
     let page = exporter.polls(ACCOUNT, 4).await;
-    assert_eq!((drift(&page), missed(&page), heals(&exporter)), (Some(0.0), Some(0.0), 0));
+    assert_eq!((drift(&page), missed(&page)), (Some(0.0), Some(0.0)));
     // The two that were late are in no initial sync, so they count as if they were created after it.
     check(&api, &page, earlier(late, Duration::from_secs(1)));
     exporter.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_listed_too_late_is_healed_in_the_gauges_and_in_no_counter() {
+async fn what_is_listed_too_late_is_read_and_counted_by_the_rules_of_a_poll() {
     let api = world().await;
     let baseline = api.simulator.now();
-    // Slower than the page is rendered, so that a scrape sees each poll.
-    let keys = keys().replace("interval = \"1s\"\npoll.counter", "interval = \"2s\"\npoll.counter");
-    let exporter = Exporter::following(&api, &keys).await;
+    let exporter = Exporter::following(&api, &keys()).await;
     exporter.until("it is audited", |page| drift(page) == Some(0.0)).await;
     let now = api.simulator.now();
     api.simulator.add(Task::new(6, now).ended(later(now, Duration::from_millis(1)), Outcome::Failed));
     check(&api, &exporter.polls(ACCOUNT, 3).await, baseline);
 
+    // Created and ended before the baseline: in the gauges, and in no counter.
     let from = later(api.simulator.now(), Duration::from_secs(1));
     let completed = Task::new(12, ago(&api, 17)).ended(ago(&api, 13), Outcome::Completed);
     api.simulator.add(hidden(&api, 10, from));
     api.simulator.add(hidden(&api, 11, from).kind("snapshot", "never_seen_before"));
     api.simulator.add(completed.visible_from(from));
-    exporter.until("the drift is published", |page| drift(page) == Some(-3.0)).await;
-    let page = exporter.until("it is healed", |page| missed(page) == Some(3.0)).await;
-    assert_eq!(drift(&page), Some(0.0));
+    let never_seen = |page: &Page| page.counted("clumio_tasks").contains("never_seen_before");
+    exporter.until("the audit finds them", never_seen).await;
+    let page = exporter.polls(ACCOUNT, 3).await;
     check(&api, &page, baseline);
-    let log = exporter.process.stderr();
-    assert!(log.contains(HEALED) && log.contains("drift=-3"), "{log}");
-    let page = exporter.polls(ACCOUNT, 2).await;
-    check(&api, &page, baseline);
-    assert_eq!((drift(&page), heals(&exporter)), (Some(0.0), 1));
+    assert_eq!((drift(&page), missed(&page)), (Some(0.0), Some(0.0)));
 
-    // Another heal has to wait for an hour.
-    let from = later(api.simulator.now(), Duration::from_secs(1));
-    (20..22).for_each(|id| api.simulator.add(hidden(&api, id, from)));
-    let before = exporter.until("more is missing", |page| drift(page) == Some(-2.0)).await;
-    let after = exporter.polls(ACCOUNT, 4).await;
-    assert_eq!((drift(&after), missed(&after), heals(&exporter)), (Some(-2.0), Some(3.0), 1));
-    assert_eq!(after.families(&FAMILIES), before.families(&FAMILIES));
+    // Ended after the baseline: it counts, and was missed.
+    let now = api.simulator.now();
+    let task = Task::new(13, ago(&api, 12)).ended(now, Outcome::Failed);
+    api.simulator.add(task.visible_from(later(now, Duration::from_secs(1))));
+    exporter.until("the audit finds it", |page| missed(page) == Some(1.0)).await;
+    let page = exporter.polls(ACCOUNT, 3).await;
+    check(&api, &page, baseline);
+    assert_eq!((drift(&page), missed(&page)), (Some(0.0), Some(1.0)));
     exporter.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_that_loses_rights_is_told_and_resolves_no_alert() {
+async fn a_token_that_loses_permissions_is_reported_and_resolves_no_alert() {
     let api = world().await;
     let baseline = api.simulator.now();
     let exporter = Exporter::following(&api, &keys()).await;
@@ -159,7 +148,7 @@ async fn a_token_that_loses_rights_is_told_and_resolves_no_alert() {
     check(&api, &before, baseline);
 
     api.simulator.set_view(View::everything().without_category("restore"));
-    exporter.until("it is told", |page| drift(page) == Some(2.0)).await;
+    exporter.until("the drift is published", |page| drift(page) == Some(2.0)).await;
     let page = exporter.polls(ACCOUNT, 4).await;
     assert_eq!(drift(&page), Some(2.0));
     assert_eq!(page.families(&FAMILIES), before.families(&FAMILIES));
@@ -171,17 +160,41 @@ async fn a_token_that_loses_rights_is_told_and_resolves_no_alert() {
     api.simulator.add(Task::new(6, now).kind("restore", "aws_ebs_volume_restore"));
     let page = exporter.polls(ACCOUNT, 3).await;
     check(&api, &page, baseline);
-    assert_eq!((missed(&page), heals(&exporter)), (Some(0.0), 0));
+    assert_eq!(missed(&page), Some(0.0));
     exporter.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_busy_account_is_exact_after_a_heal_that_was_killed_half_way() {
+async fn rows_that_the_api_stops_showing_do_not_mask_late_ones_elsewhere() {
+    let api = world().await;
+    let baseline = api.simulator.now();
+    // Two hours before the others, so in another segment.
+    for id in 30..34 {
+        let task = Task::new(id, ago(&api, 140 + id)).kind("snapshot", "volume_snapshot");
+        api.simulator.add(task.ended(ago(&api, 130 + id), Outcome::Completed));
+    }
+    let exporter = Exporter::following(&api, &keys()).await;
+    exporter.until("it is audited", |page| drift(page) == Some(0.0)).await;
+    let before = exporter.polls(ACCOUNT, 3).await;
+    api.simulator.set_view(View::everything().without_category("snapshot"));
+    exporter.until("the drift is published", |page| drift(page) == Some(4.0)).await;
+    let from = later(api.simulator.now(), Duration::from_secs(1));
+    (20..23).for_each(|id| api.simulator.add(hidden(&api, id, from)));
+    let failed = r#"clumio_tasks{account="prod",category="backup",status="failed",type="aws_ebs_volume_incremental_backup"}"#;
+    let expected = before.get(failed).map(|failed| failed + 3.0);
+    let page = exporter.until("the audit finds them", |page| page.get(failed) == expected).await;
+    check(&api, &page, baseline);
+    assert_eq!(drift(&exporter.polls(ACCOUNT, 3).await), Some(4.0));
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_account_is_exact_after_a_repair_that_was_killed() {
     const WINDOW: Duration = Duration::from_hours(3);
     const HIDDEN: u64 = 20;
     let api = Api::start(Options { history: Duration::from_mins(100), ..busy(501) }).await;
     let window = WINDOW.as_secs();
-    // The rate makes a heal last for many seconds.
+    // The rate makes a repair last for seconds.
     let keys = keys().replace("poll.requests_per_second = 0\n", "poll.requests_per_second = 15\n");
     let keys = format!(
         "{keys}poll.window = \"{window}s\"\npoll.lookback = \"{window}s\"\nstate.directory = \"state\"\n"
@@ -196,14 +209,17 @@ async fn a_busy_account_is_exact_after_a_heal_that_was_killed_half_way() {
         let outcome = if id % 2 == 0 { Outcome::Failed } else { Outcome::Completed };
         api.simulator.add(task.ended(later(created, Duration::from_mins(2)), outcome));
     }
-    let read_open = |log: &str| log.split_once(BEGINS)?.1.contains("the open tasks are read").then_some(());
-    exporter.process.says("a heal is under way", read_open).await;
-    assert!(!exporter.process.stderr().contains(HEALED), "it must be killed half-way");
+    let rows = |page: &Page| page.of("clumio_exporter_replica_tasks", ACCOUNT);
+    let all = |page: &Page| {
+        let tasks = api.simulator.tasks(api.simulator.now()).len();
+        rows(page).is_some_and(|rows| rows >= tasks as f64)
+    };
+    sleep(Duration::from_millis(2_500)).await;
     let exporter = Exporter::start(kill(exporter)).await;
-    exporter.process.says("another heal is done", |log| log.contains(HEALED).then_some(())).await;
-    exporter.polls(ACCOUNT, 1).await;
+    api.simulator.stand_still(api.simulator.now());
+    exporter.until("an audit has found all", all).await;
     check_exact(&api, &exporter, WINDOW).await;
     let page = exporter.scrape().await;
-    assert_eq!((drift(&page), missed(&page)), (Some(0.0), Some(HIDDEN as f64)));
+    assert_eq!((drift(&page), missed(&page)), (Some(0.0), Some(0.0)), "they do not count");
     exporter.stop().await;
 }

@@ -244,6 +244,11 @@ impl Exporter {
     pub async fn start_by(config: Config, command: Command) -> Self {
         let process = Process::start(command);
         let address = serving(&process).await;
+        Self::at(process, config, address)
+    }
+
+    /// A daemon that serves at this address.
+    pub fn at(process: Process, config: Config, address: SocketAddr) -> Self {
         Self { process, config, address, http: http() }
     }
 

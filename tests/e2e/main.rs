@@ -12,6 +12,7 @@ mod cost;
 mod dashboard;
 mod exact;
 mod exposition;
+mod flips;
 mod harness;
 mod heads;
 mod lifecycle;

@@ -1,5 +1,6 @@
 //! Outages: the page stays, says how old it is, and recovers; an account never disturbs another.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clumio_exporter::http::{self, Front, Gate, Site};
@@ -100,6 +101,7 @@ async fn more_requests_than_allowed_get_503_but_for_health() {
         exposition: Arc::new(Exposition::new()),
         telemetry_path: "/metrics".to_owned(),
         max_requests: 0,
+        outcomes: Arc::new(|_| Box::pin(async { BTreeMap::new() })),
         health: Arc::new(|| Ok(())),
         reload: None,
     };
@@ -124,6 +126,7 @@ async fn health_fails_with_what_is_wrong() {
         exposition: Arc::new(Exposition::new()),
         telemetry_path: "/metrics".to_owned(),
         max_requests: 1,
+        outcomes: Arc::new(|_| Box::pin(async { BTreeMap::new() })),
         health: Arc::new(|| Err("the poller of account \"prod\" has not got on".to_owned())),
         reload: None,
     };

@@ -1,8 +1,8 @@
-//! Reloads where state is kept: numbers go on from the file of an account, if it is of the same tasks.
+//! Reloads with state on disk: an account continues from its replica, if that is of the same tasks.
 
 use std::time::Duration;
 
-use clumio_exporter::simulator::{Fault, Faults, Options, Outcome, Task};
+use clumio_exporter::simulator::{Options, Outcome, Task};
 use clumio_exporter::time::earlier;
 
 use crate::harness::{ACCOUNT, Api, Config, Exporter, FAST};
@@ -44,7 +44,7 @@ fn window(page: &Page) -> (Option<f64>, Option<f64>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_is_taken_out_and_added_again_goes_on_from_its_file() {
+async fn an_account_that_is_removed_and_added_again_continues_from_its_replica() {
     let api = world(1).await;
     let config = Config::following(&api, &keys()).account("other", &api.url(), TOKEN);
     let mut exporter = Exporter::start(config).await;
@@ -59,7 +59,7 @@ async fn an_account_that_is_taken_out_and_added_again_goes_on_from_its_file() {
     add(&api, 13);
     let now = api.simulator.now();
     api.simulator.add(Task::new(1, earlier(now, Duration::from_mins(5))).ended(now, Outcome::Failed));
-    assert!(exporter.polls("other", 2).await.is_up("other"), "the others go on");
+    assert!(exporter.polls("other", 2).await.is_up("other"), "the others continue");
 
     exporter.config.add_account(ACCOUNT, &api.url(), TOKEN);
     assert!(exporter.reload().await);
@@ -73,64 +73,49 @@ async fn an_account_that_is_taken_out_and_added_again_goes_on_from_its_file() {
     let page = exporter.polls(ACCOUNT, 2).await;
     assert_eq!((page.get(CREATED), page.get(FAILED)), (Some(4.0), Some(1.0)), "nothing is counted twice");
     assert_eq!(baseline(&exporter.config), counted_from);
-    assert_eq!(set_aside(&exporter.config), ["other.json"]);
+    assert_eq!(set_aside(&exporter.config), [""; 0]);
     exporter.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_account_that_moves_to_another_address_sets_its_file_aside() {
+async fn an_account_that_moves_to_another_address_starts_cold() {
     let (api, other) = (world(1).await, world(2).await);
     let mut exporter = Exporter::following(&api, &keys()).await;
     exporter.polls(ACCOUNT, 1).await;
     (10..13).for_each(|id| add(&api, id));
     exporter.until("they are counted", |page| page.get(CREATED) == Some(3.0)).await;
-    let counted_from = baseline(&exporter.config);
+    let mut counted_from = baseline(&exporter.config);
 
-    let moves = [(api.url(), other.url()), (other.url(), api.url())];
-    for (done, (from, to)) in moves.into_iter().enumerate() {
+    for (from, to) in [(api.url(), other.url()), (other.url(), api.url())] {
         exporter.config.replace(&from, &to);
         assert!(exporter.reload().await);
         let page = exporter.polls(ACCOUNT, 1).await;
-        assert_eq!(page.get(CREATED), Some(0.0), "it begins anew");
-        let aside = set_aside(&exporter.config);
-        assert_eq!(aside.len(), done + 1, "{aside:?}");
-        assert!(aside.iter().all(|name| name.starts_with("prod.json.foreign-")), "{aside:?}");
+        assert_eq!(page.get(CREATED), Some(0.0), "it starts cold");
+        let baseline = baseline(&exporter.config);
+        assert!(baseline > counted_from, "the replica of another address is not used again");
+        counted_from = baseline;
     }
-    assert!(baseline(&exporter.config) > counted_from, "what was set aside is not used again");
     exporter.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_larger_window_is_published_when_everything_was_read_for_it() {
+async fn another_window_takes_effect_with_the_next_poll_where_the_replica_covers_it() {
     let api = world(30).await;
     let mut exporter = Exporter::following(&api, &keys()).await;
     let page = exporter.polls(ACCOUNT, 1).await;
     assert_eq!(window(&page), (Some(DAY), Some(0.0)));
-    let fills = async |exporter: &Exporter, before: f64, after: f64, failed: f64| {
-        let first = exporter.scrape().await;
-        assert_eq!(window(&first).0, Some(before), "it cannot be filled yet");
-        exporter
-            .until("it is filled", |page| {
-                let window = window(page);
-                let is_filled = window == (Some(after), Some(failed));
-                assert!(is_filled || window.0 == Some(before), "{window:?}");
-                is_filled
-            })
-            .await
-    };
-
-    // So that there is time to look.
-    api.simulator.set_faults(Faults::none().with(Fault::Slow, 1.0));
     exporter.config.replace("state.directory", "poll.window = \"48h\"\nstate.directory");
     assert!(exporter.reload().await);
-    fills(&exporter, DAY, 2.0 * DAY, 1.0).await;
+    let page = exporter.until("it takes effect", |page| window(page).1 == Some(1.0)).await;
+    assert_eq!(window(&page).0, Some(2.0 * DAY));
 
-    // Killed before it is filled, it is filled by the next process.
-    exporter.config.replace("window = \"48h\"", "window = \"72h\"");
+    // After a restart, before the first poll, as well.
+    exporter.config.replace("window = \"48h\"", "window = \"24h\"");
+    let mut exporter = Exporter::start(kill(exporter)).await;
+    assert_eq!(window(&exporter.scrape().await), (Some(DAY), Some(0.0)));
+    exporter.config.replace("window = \"24h\"", "window = \"72h\"");
     assert!(exporter.reload().await);
-    assert_eq!(window(&exporter.scrape().await), (Some(2.0 * DAY), Some(1.0)));
-    let exporter = Exporter::start(kill(exporter)).await;
-    let page = fills(&exporter, 2.0 * DAY, 3.0 * DAY, 1.0).await;
+    let page = exporter.until("it takes effect", |page| window(page).1 == Some(1.0)).await;
     assert_eq!(page.of("clumio_exporter_tasks_missed_total", ACCOUNT), Some(0.0));
     exporter.stop().await;
 }
@@ -150,10 +135,11 @@ async fn another_state_directory_is_refused() {
     let log = exporter.process.stderr();
     assert!(log.contains("state.directory: ") && log.contains("cannot become \\\"none\\\""), "{log}");
     assert!(!exporter.config.path().join("elsewhere").exists());
-    let written = |exporter: &Exporter| state(&exporter.config).and_then(|state| instant(&state["written"]));
+    let written = |exporter: &Exporter| instant(&state(&exporter.config)?["last_success"]);
     let before = written(&exporter);
-    exporter.polls(ACCOUNT, 1).await;
-    assert!(written(&exporter) > before, "the old one is used on");
+    add(&api, 10);
+    exporter.until("it is counted", |page| page.get(CREATED) == Some(1.0)).await;
+    assert!(written(&exporter) > before, "the old one stays in use");
     assert!(exporter.reload().await);
     exporter.stop().await;
 }

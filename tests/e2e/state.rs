@@ -1,12 +1,15 @@
-//! State on disk: whatever ends the process, the numbers go on where they were, and nothing counts twice.
+//! State on disk: whatever ends the process, the numbers continue where they were, and nothing counts twice.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use clumio_exporter::simulator::{Fault, Faults, Options, Outcome, Task};
 use clumio_exporter::time::{Timestamp, earlier};
+use rusqlite::{Connection, OpenFlags};
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -19,8 +22,8 @@ use crate::truth::{COUNTERS, FAMILIES, GAUGES, differences, expected};
 /// Longer than the history and the test: here nothing leaves the window.
 const WINDOW: Duration = Duration::from_mins(30);
 
-/// How many polls it takes until the numbers settle: the first holds the counters, the second takes in what only two
-/// polls in a row prove, the third moves the counters of kinds that were new in the second.
+/// How many polls it takes until the numbers settle: the first of a process holds the counters, and so does the first
+/// that reads a new series.
 const POLLS_TO_SETTLE: u32 = 3;
 
 /// How often the process is killed in one run, unless the environment asks for more.
@@ -32,7 +35,15 @@ const STARTS_WITHIN: Duration = Duration::from_millis(60);
 /// The probability of each fault while the process is killed again and again.
 const FAULTS: f64 = 0.02;
 
-/// Keeps state, and polls as often as possible.
+/// The database in the state directory.
+pub const DATABASE: &str = "replica.db";
+
+/// What the log says of a database that is replaced.
+const REPLACED: &str = "the database cannot be used: it was renamed";
+
+const RECOVERED: &str = "clumio_exporter_state_recovered_timestamp_seconds";
+
+/// Stores state, and polls as often as possible.
 fn keys() -> String {
     let window = WINDOW.as_secs();
     format!(
@@ -53,32 +64,42 @@ pub fn busy(seed: u64) -> Options {
     }
 }
 
-fn state_file(config: &Config) -> PathBuf {
-    config.path().join("state").join(format!("{ACCOUNT}.json"))
+/// The state directory.
+pub fn directory(config: &Config) -> PathBuf {
+    config.path().join("state")
 }
 
-/// What is in the state file; none if there is none.
+pub fn database(config: &Config) -> PathBuf {
+    directory(config).join(DATABASE)
+}
+
+/// What the database knows of the account besides its rows; none before the initial sync begins.
 pub fn state(config: &Config) -> Option<Value> {
-    let text = fs::read(state_file(config)).ok()?;
-    Some(serde_json::from_slice(&text).expect("a state file must be whole at any instant"))
+    // A connection that could write would check-point the WAL, which a killed process leaves behind.
+    let db = Connection::open_with_flags(database(config), OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    let query = "SELECT state FROM account WHERE name = ?1";
+    let state: String = db.query_row(query, [ACCOUNT], |row| row.get(0)).ok()?;
+    serde_json::from_str(&state).expect("the state must be JSON")
 }
 
 pub fn baseline(config: &Config) -> Timestamp {
     let state = state(config).expect("there must be a state");
-    instant(&state["ledger"]["baseline"]).expect("a state must have a baseline")
+    instant(&state["marks"]["baseline"]).expect("a state must have a baseline")
 }
 
 pub fn instant(value: &Value) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
 }
 
-/// The files beside the state that are neither it, nor one that is being written, nor the lock.
+/// The files of the state directory that are neither of the database nor the lock.
 pub fn set_aside(config: &Config) -> Vec<String> {
-    let entries = fs::read_dir(config.path().join("state")).expect("the directory must be listed");
+    let entries = fs::read_dir(directory(config)).expect("the directory must be listed");
     let names = entries.map(|entry| entry.expect("an entry must be read").file_name());
     let names = names.map(|name| name.to_string_lossy().into_owned());
-    let own = ["lock", &format!("{ACCOUNT}.json"), &format!("{ACCOUNT}.json.new")].map(str::to_owned);
-    names.filter(|name| !own.contains(name)).collect()
+    let own = ["lock".to_owned(), DATABASE.to_owned(), format!("{DATABASE}-wal"), format!("{DATABASE}-shm")];
+    let mut names: Vec<_> = names.filter(|name| !own.contains(name)).collect();
+    names.sort();
+    names
 }
 
 /// Checks that no counter is lower than it was, and notes what they are.
@@ -90,7 +111,7 @@ fn check_rising(page: &Page, counters: &mut Samples) {
     *counters = page.families(&COUNTERS);
 }
 
-/// Lets the world stand still, and checks every number against it.
+/// Stops all changes of the simulated account, and checks every number against it.
 pub async fn check_exact(api: &Api, exporter: &Exporter, window: Duration) {
     api.simulator.stand_still(api.simulator.now());
     let published = exporter.polls(ACCOUNT, POLLS_TO_SETTLE).await.families(&FAMILIES);
@@ -131,8 +152,8 @@ async fn a_restart_serves_the_last_numbers_and_counts_what_ended_meanwhile_once(
     assert_eq!(page.families(&FAMILIES), last.families(&FAMILIES));
     assert!(!page.is_up(ACCOUNT), "no poll has succeeded yet");
     let age = "clumio_exporter_last_success_timestamp_seconds";
-    // The file was written a moment before the poll that it is of had ended.
-    let at_least = last.of(age, ACCOUNT).expect("a poll must have succeeded") - 1.0;
+    // A poll that changes nothing writes nothing.
+    let at_least = last.of(age, ACCOUNT).expect("a poll must have succeeded") - 10.0;
     assert!(page.of(age, ACCOUNT).is_some_and(|at| at >= at_least), "their age must tell");
 
     api.up().await;
@@ -172,7 +193,7 @@ async fn kills_at_random_lose_nothing() {
             sleep(Duration::from_millis(random.u64(0..200))).await;
         }
         config = kill(exporter);
-        assert_eq!(baseline(&config), counted_from, "the state must go on");
+        assert_eq!(baseline(&config), counted_from, "the state must continue");
     }
 
     api.simulator.set_faults(Faults::none());
@@ -186,7 +207,7 @@ async fn kills_at_random_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_initial_sync_that_was_killed_goes_on_at_its_last_slice() {
+async fn an_initial_sync_that_was_killed_resumes_at_its_last_slice() {
     // Several slices also by day, when a third as many tasks are created as at night.
     let options = Options { tasks_per_day: 100_000, history: Duration::from_hours(4), ..busy(402) };
     let api = Api::start(options).await;
@@ -196,17 +217,13 @@ async fn an_initial_sync_that_was_killed_goes_on_at_its_last_slice() {
     );
     let keys = keys.replace("poll.requests_per_second = 0\n", "");
     let exporter = Exporter::following(&api, &keys).await;
-    let unread = |config: &Config| Some(state(config)?["first_pass"].as_array()?.len());
-    let slices = eventually("a slice is read", DEADLINE, async || {
-        let left = unread(&exporter.config)?;
-        (left > 1).then_some(left)
-    })
-    .await;
-    eventually("more are read", DEADLINE, async || (unread(&exporter.config)? < slices).then_some(())).await;
+    let synced = |config: &Config| instant(&state(config)?["sync_from"]);
+    let begin = eventually("it begins", DEADLINE, async || synced(&exporter.config)).await;
+    eventually("a slice is read", DEADLINE, async || (synced(&exporter.config)? > begin).then_some(())).await;
     let config = kill(exporter);
     let counted_from = baseline(&config);
-    let next = state(&config).and_then(|state| instant(&state["first_pass"].as_array()?.last()?[0]));
-    let next = next.expect("a slice must be left");
+    let next = synced(&config).expect("a slice must be missing");
+    assert!(next > begin);
     drop(api.simulator.take_requests());
     let exporter = Exporter::start(config).await;
     exporter.until("the initial sync succeeds", |page| page.is_up(ACCOUNT)).await;
@@ -221,39 +238,97 @@ async fn an_initial_sync_that_was_killed_goes_on_at_its_last_slice() {
     exporter.stop().await;
 }
 
+/// Starts the exporter on a database that cannot be used, and checks that it starts cold and reports it.
+async fn check_cold_start(what: &str, config: Config) -> Exporter {
+    let before = set_aside(&config);
+    let exporter = Exporter::start(config).await;
+    let page = exporter.until("it starts cold", |page| page.is_up(ACCOUNT)).await;
+    let log = exporter.process.stderr();
+    assert!(log.contains(REPLACED), "{what}: {log}");
+    assert!(page.get(RECOVERED).is_some(), "{what}");
+    let counters = page.families(&COUNTERS);
+    assert!(counters.values().all(|count| *count == 0.0), "{what}: {counters:?}");
+    let status = exporter.get("/").await.text().await.expect("the page must be complete");
+    assert!(status.contains("The database could not be used and was replaced"), "{what}: {status}");
+    let aside: Vec<_> =
+        set_aside(&exporter.config).into_iter().filter(|name| !before.contains(name)).collect();
+    let renamed = format!("{DATABASE}.recovered-");
+    assert!(!aside.is_empty() && aside.iter().all(|name| name.starts_with(&renamed)), "{what}: {aside:?}");
+    exporter
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_state_that_is_not_believed_is_set_aside_and_the_account_starts_cold() {
+async fn a_database_that_cannot_be_used_is_renamed_and_the_account_starts_cold() {
+    let api = Api::start(busy(403)).await;
+    let exporter = Exporter::following(&api, &keys()).await;
+    exporter.polls(ACCOUNT, 2).await;
+    let Exporter { process, mut config, .. } = exporter;
+    process.signal("TERM");
+    assert!(process.ended(DEADLINE).await.status.success());
+    let whole = fs::read(database(&config)).expect("there must be a database");
+    let edited = |sql: &str| {
+        let file = config.path().join("edited.db");
+        fs::write(&file, &whole).expect("the copy must be written");
+        let db = Connection::open(&file).expect("the copy must open");
+        db.execute_batch(sql).expect("the copy must change");
+        db.close().expect("the copy must close");
+        fs::read(&file).expect("the copy must be read")
+    };
+    let cases: [(&str, Vec<u8>); 7] = [
+        ("truncated", whole[..whole.len() / 2].to_vec()),
+        ("zeros", vec![0; whole.len()]),
+        ("text", b"not a database, but long enough to be read as the header of one. ".repeat(100)),
+        ("of a newer version", edited("PRAGMA user_version = 99")),
+        ("of another program", edited("PRAGMA application_id = 7")),
+        ("a changed account", edited("UPDATE account SET state = replace(state, '20', '21')")),
+        ("a changed counter", edited("UPDATE series SET value = '9'")),
+    ];
+    for (what, bytes) in cases {
+        // The time in the names of renamed files has seconds.
+        sleep(Duration::from_secs(1)).await;
+        fs::write(database(&config), &bytes).expect("the database must be written");
+        let exporter = check_cold_start(what, config).await;
+        let renamed = set_aside(&exporter.config).into_iter().rfind(|name| !name.ends_with("-wal"));
+        let renamed = renamed.expect("the file must be there");
+        let kept = fs::read(directory(&exporter.config).join(renamed)).expect("it must be read");
+        assert_eq!(kept.len(), bytes.len(), "{what}");
+        let Exporter { process, config: after, .. } = exporter;
+        process.signal("TERM");
+        assert!(process.ended(DEADLINE).await.status.success(), "{what}");
+        config = after;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wal_of_a_damaged_database_is_renamed_with_it() {
+    let api = Api::start(busy(408)).await;
+    let exporter = Exporter::following(&api, &keys()).await;
+    exporter.polls(ACCOUNT, 2).await;
+    let config = kill(exporter);
+    let wal = directory(&config).join(format!("{DATABASE}-wal"));
+    let bytes = fs::metadata(&wal).expect("a killed process must leave a WAL").len();
+    // Its own header does not match any more, and the WAL has what the database does not.
+    fs::write(database(&config), vec![7; 8_192]).expect("the database must be written");
+    fs::write(&wal, vec![7; usize::try_from(bytes).expect("it must fit")]).expect("the WAL must be written");
+    let exporter = check_cold_start("a WAL", config).await;
+    let aside = set_aside(&exporter.config);
+    assert!(aside.iter().any(|name| name.ends_with("-wal")), "{aside:?}");
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_of_another_api_starts_cold_and_is_no_damage() {
     let api = Api::start(busy(403)).await;
     let exporter = Exporter::following(&api, &keys()).await;
     exporter.polls(ACCOUNT, 2).await;
     let mut config = kill(exporter);
-    let whole = fs::read(state_file(&config)).expect("there must be a state");
-    let mut flipped = whole.clone();
-    flipped[whole.len() / 2] ^= 4;
-    let cases: [(&str, &str, Vec<u8>); 5] = [
-        ("torn", "damaged", whole[..whole.len() / 2].to_vec()),
-        ("zeros", "damaged", vec![0; whole.len()]),
-        ("a flipped bit", "damaged", flipped),
-        ("empty", "damaged", Vec::new()),
-        ("something else", "damaged", b"{\"sha256\":\"".to_vec()),
-    ];
-    for (what, word, text) in cases {
-        let before = set_aside(&config).len();
-        fs::write(state_file(&config), &text).expect("the file must be written");
-        let exporter = Exporter::start(config).await;
-        assert!(exporter.process.stderr().contains("the state is not used"), "{what}");
-        exporter.until("it starts cold", |page| page.is_up(ACCOUNT)).await;
-        let aside = set_aside(&exporter.config);
-        assert_eq!(aside.len(), before + 1, "{what}: {aside:?}");
-        assert!(aside.iter().all(|name| name.starts_with(&format!("{ACCOUNT}.json.{word}-"))), "{aside:?}");
-        config = kill(exporter);
-    }
-    fs::write(state_file(&config), whole).expect("the file must be written");
+    let counted_from = baseline(&config);
     let other = Api::start(busy(404)).await;
     config.replace(&api.url(), &other.url());
     let exporter = Exporter::start(config).await;
-    exporter.until("it starts cold", |page| page.is_up(ACCOUNT)).await;
-    assert!(set_aside(&exporter.config).iter().any(|name| name.contains(".foreign-")));
+    let page = exporter.until("it starts cold", |page| page.is_up(ACCOUNT)).await;
+    assert!(baseline(&exporter.config) > counted_from);
+    assert_eq!((page.get(RECOVERED), set_aside(&exporter.config)), (None, Vec::new()));
     exporter.stop().await;
 }
 
@@ -265,15 +340,118 @@ async fn a_second_process_on_one_directory_refuses_to_start() {
     let second = binary(&["--config.file", file.to_str().expect("the path must be text")]);
     let ended = Process::start(second).ended(DEADLINE).await;
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("another clumio-exporter uses this state directory"), "{ended:?}");
+    assert!(ended.stderr.contains("is used by another process"), "{ended:?}");
     let config = kill(exporter);
     Exporter::start(config).await.stop().await;
 }
 
-/// The exporter with a small file system of its own in the place of the state directory, mounted with these options.
-/// Gives where that is seen from outside.
+/// Runs the exporter as a user who is not root, who owns the directory of the configuration.
+fn unprivileged(config: &Config) -> Command {
+    const NOBODY: u32 = 65_534;
+    let file = config.file();
+    let is_root = fs::metadata("/proc/self").is_ok_and(|it| std::os::unix::fs::MetadataExt::uid(&it) == 0);
+    if !is_root {
+        return config.command();
+    }
+    let mut own = Command::new("chown");
+    own.args(["-R", &NOBODY.to_string()]).arg(config.path());
+    assert!(own.status().expect("chown must start").success());
+    let mut command = Command::new("setpriv");
+    command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]);
+    command.args(["--clear-groups", BINARY, "--config.file"]).arg(file);
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_that_cannot_be_opened_is_not_damaged_and_nothing_starts() {
+    let api = Api::start(busy(409)).await;
+    let exporter = Exporter::following(&api, &keys()).await;
+    exporter.polls(ACCOUNT, 1).await;
+    let Exporter { process, config, .. } = exporter;
+    process.signal("TERM");
+    assert!(process.ended(DEADLINE).await.status.success());
+
+    let file = database(&config);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).expect("the mode must change");
+    let ended = Process::start(unprivileged(&config)).ended(DEADLINE).await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.stderr.contains(DATABASE) && ended.stderr.contains("denied"), "{ended:?}");
+    assert_eq!(set_aside(&config), Vec::<String>::new());
+
+    let elsewhere = config.path().join("elsewhere.db");
+    fs::rename(&file, &elsewhere).expect("the database must move");
+    fs::create_dir(&file).expect("the directory must be made");
+    let ended = Process::start(config.command()).ended(DEADLINE).await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.stderr.contains(DATABASE), "{ended:?}");
+    assert_eq!(set_aside(&config), Vec::<String>::new());
+
+    fs::remove_dir(&file).expect("the directory must be empty");
+    fs::rename(&elsewhere, &file).expect("the database must move back");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the mode must change");
+    let exporter = Exporter::start(config).await;
+    assert!(!exporter.process.stderr().contains(REPLACED));
+    assert!(!exporter.scrape().await.families(&GAUGES).is_empty(), "nothing was lost");
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_owner_can_read_the_state() {
+    let api = Api::start(busy(410)).await;
+    let exporter = Exporter::following(&api, &keys()).await;
+    exporter.polls(ACCOUNT, 1).await;
+    let mode = |path: PathBuf| fs::metadata(&path).expect("it must be there").permissions().mode() & 0o7777;
+    let state = directory(&exporter.config);
+    assert_eq!(mode(state.clone()), 0o700);
+    let entries: Vec<_> = fs::read_dir(&state).expect("it must be listed").flatten().collect();
+    assert!(entries.len() >= 3, "{entries:?}");
+    for entry in entries {
+        assert_eq!(mode(entry.path()), 0o600, "{entry:?}");
+    }
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_directory_the_state_ends_with_the_process() {
+    let api = Api::start(busy(411)).await;
+    let keys = keys().replace("state.directory = \"state\"\n", "");
+    let exporter = Exporter::following(&api, &keys).await;
+    let counted = |page: &Page| page.families(&COUNTERS).values().sum::<f64>() > 0.0;
+    let page = exporter.until("something is counted", counted).await;
+    for family in ["clumio_exporter_state_bytes", "clumio_exporter_state_last_write_timestamp_seconds"] {
+        assert_eq!(page.get(family), None);
+    }
+    let status = exporter.get("/").await.text().await.expect("the page must be complete");
+    assert!(status.contains("in memory"), "{status}");
+    let config = kill(exporter);
+    assert!(!directory(&config).exists());
+    let exporter = Exporter::start(config).await;
+    let page = exporter.until("it starts cold", |page| page.is_up(ACCOUNT)).await;
+    assert!(!counted(&page));
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_that_is_removed_fails_polls_until_a_restart() {
+    let api = Api::start(busy(412)).await;
+    let exporter = Exporter::following(&api, &keys()).await;
+    let mut counters = Samples::new();
+    check_rising(&exporter.polls(ACCOUNT, 3).await, &mut counters);
+    fs::remove_dir_all(directory(&exporter.config)).expect("it must be removed");
+    let page = exporter.until("polls fail", |page| page.failures(ACCOUNT, "state") >= 2.0).await;
+    assert!(!page.is_up(ACCOUNT) && !page.families(&GAUGES).is_empty());
+    check_rising(&page, &mut counters);
+    let log = exporter.process.stderr();
+    assert!(log.contains("was moved or removed"), "{log}");
+    let exporter = Exporter::start(kill(exporter)).await;
+    exporter.until("it starts cold", |page| page.is_up(ACCOUNT)).await;
+    exporter.stop().await;
+}
+
+/// The exporter with a small file system of its own as the state directory, mounted with these options. Gives where that
+/// is seen from outside.
 async fn on_small_disk(config: Config, options: &str) -> (Exporter, PathBuf) {
-    let directory = config.path().join("state");
+    let directory = directory(&config);
     fs::create_dir(&directory).expect("it must be made");
     let mut command = Command::new("unshare");
     let mount = "mount -t tmpfs -o \"$1\" tmpfs \"$2\" && exec \"$3\" --config.file \"$4\"";
@@ -285,72 +463,86 @@ async fn on_small_disk(config: Config, options: &str) -> (Exporter, PathBuf) {
     (exporter, seen)
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn on_a_full_disk_the_gauges_go_on_and_the_counters_wait() {
-    let api = Api::start(Options::scripted()).await;
-    let config = Config::following(&api, &keys());
-    let now = api.simulator.now();
-    api.simulator.add(Task::new(1, earlier(now, Duration::from_mins(5))));
-    let (exporter, disk) = on_small_disk(config, "size=128k").await;
-    exporter.polls(ACCOUNT, 3).await;
-    fs::write(disk.join("filler"), vec![1; 1 << 20]).expect_err("the disk must be full");
+/// Runs a command where the exporter sees its file systems.
+fn beside(exporter: &Exporter, command: &[&str]) {
+    let pid = exporter.process.id().to_string();
+    let mut enter = Command::new("nsenter");
+    enter.args(["--target", &pid, "--user", "--mount"]).args(command);
+    assert!(enter.status().expect("nsenter must start").success(), "{command:?}");
+}
 
-    exporter.until("polls fail to be kept", |page| page.failures(ACCOUNT, "state") > 0.0).await;
-    let counters = exporter.scrape().await.families(&COUNTERS);
+/// Checks what holds while nothing can be written: polls fail with the reason `state`, gauges continue, counters do not
+/// advance; and when it can be written again, nothing is lost.
+async fn check_unwritable(api: &Api, exporter: &Exporter, break_disk: impl Fn(), mend_disk: impl Fn()) {
     let now = api.simulator.now();
-    api.simulator.add(Task::new(1, earlier(now, Duration::from_mins(5))).ended(now, Outcome::Failed));
+    let ago = |minutes: u64| earlier(now, Duration::from_mins(minutes));
+    api.simulator.add(Task::new(1, ago(5)));
+    exporter.polls(ACCOUNT, 3).await;
+    break_disk();
+    let next = AtomicU64::new(100);
+    let before = exporter.scrape().await.families(&COUNTERS);
+    eventually("polls fail to be committed", DEADLINE, async || {
+        // A poll without changes writes nothing, and a WAL has room for a few.
+        api.simulator.add(Task::new(next.fetch_add(1, Ordering::Relaxed), api.simulator.now()));
+        (exporter.scrape().await.failures(ACCOUNT, "state") >= 1.0).then_some(())
+    })
+    .await;
+    let mut counters = before;
+    check_rising(&exporter.scrape().await, &mut counters);
+    let now = api.simulator.now();
+    api.simulator.add(Task::new(1, ago(5)).ended(now, Outcome::Failed));
     let page =
         exporter.until("the gauge moves", |page| page.counted("clumio_tasks").contains("failed")).await;
     assert!(!page.is_up(ACCOUNT));
     assert_eq!(page.families(&COUNTERS), counters, "they must not fall if it ends now");
 
-    fs::remove_file(disk.join("filler")).expect("the filler must be removed");
-    exporter.until("it is kept again", |page| page.is_up(ACCOUNT)).await;
+    mend_disk();
+    exporter.until("it is committed again", |page| page.is_up(ACCOUNT)).await;
     let page = exporter
         .until("the counter moves", |page| page.counted("clumio_tasks_ended_total").contains("failed"));
-    assert!(page.await.counted("clumio_tasks_ended_total").ends_with(" 1"));
+    let page = page.await;
+    assert!(page.counted("clumio_tasks_ended_total").ends_with(" 1"));
+    check_rising(&page, &mut counters);
+    let created = (next.load(Ordering::Relaxed) - 100) as f64;
+    let total = |page: &Page| page.families(&COUNTERS[..1]).values().sum::<f64>();
+    exporter.until("every task is counted", |page| total(page) == created).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_the_gauges_continue_and_the_counters_wait() {
+    let api = Api::start(Options::scripted()).await;
+    let (exporter, disk) = on_small_disk(Config::following(&api, &keys()), "size=2m").await;
+    let filler = disk.join("filler");
+    let fill = || {
+        fs::write(&filler, vec![1; 4 << 20]).expect_err("the disk must be full");
+    };
+    check_unwritable(&api, &exporter, fill, || fs::remove_file(&filler).expect("it must be removed")).await;
     exporter.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_a_read_only_disk_it_serves_and_says_that_nothing_is_kept() {
+async fn on_a_disk_that_becomes_read_only_the_gauges_continue_and_the_counters_wait() {
+    let api = Api::start(Options::scripted()).await;
+    let (exporter, _) = on_small_disk(Config::following(&api, &keys()), "size=8m").await;
+    let directory = directory(&exporter.config).display().to_string();
+    // Open files keep a file system writable; a bind mount over the directory does not.
+    let remount =
+        |options: &str| beside(&exporter, &["mount", "-o", &format!("remount,{options}"), &directory]);
+    check_unwritable(&api, &exporter, || remount("ro"), || remount("rw")).await;
+    exporter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_read_only_disk_it_refuses_to_start() {
     let api = Api::start(busy(406)).await;
     let config = Config::following(&api, &keys());
-    let (exporter, disk) = on_small_disk(config, "ro").await;
-    let page = exporter.until("polls fail to be kept", |page| page.failures(ACCOUNT, "state") >= 2.0).await;
-    assert!(!page.is_up(ACCOUNT));
-    assert!(page.families(&GAUGES).values().sum::<f64>() > 0.0, "the gauges go on");
-    assert!(page.families(&COUNTERS).values().all(|count| *count < 1.0), "the counters wait");
-    assert!(!disk.join("lock").exists());
-    let log = exporter.process.stderr();
-    assert!(log.contains("cannot write the lock file of the state directory"), "{log}");
-    exporter.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_state_that_cannot_be_set_aside_yet_is_not_written_over() {
-    let api = Api::start(busy(407)).await;
-    let config = Config::following(&api, &keys());
-    let directory = config.path().join("state");
+    let directory = directory(&config);
     fs::create_dir(&directory).expect("it must be made");
-    fs::write(state_file(&config), "of a release that is not known yet").expect("the file must be written");
-    let mount =
-        "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && exec \"$2\" --config.file \"$3\"";
     let mut command = Command::new("unshare");
+    let mount = "mount -t tmpfs -o ro tmpfs \"$1\" && exec \"$2\" --config.file \"$3\"";
     command.args(["--map-root-user", "--mount", "sh", "-c", mount, "sh"]);
-    command.args([directory.clone(), BINARY.into(), config.file()]);
-    let exporter = Exporter::start_by(config, command).await;
-    exporter.until("nothing is kept", |page| page.failures(ACCOUNT, "state") >= 2.0).await;
-
-    let pid = exporter.process.id().to_string();
-    let mut writable = Command::new("nsenter");
-    writable.args(["--target", &pid, "--user", "--mount", "mount", "-o", "remount,bind,rw"]).arg(&directory);
-    assert!(writable.status().expect("nsenter must start").success());
-    exporter.until("it is kept", |page| page.is_up(ACCOUNT)).await;
-    let aside = set_aside(&exporter.config);
-    assert_eq!(aside.len(), 1, "{aside:?}");
-    assert!(aside[0].starts_with(&format!("{ACCOUNT}.json.damaged-")), "{aside:?}");
-    let text = fs::read_to_string(directory.join(&aside[0])).expect("it must be there");
-    assert_eq!(text, "of a release that is not known yet");
-    exporter.stop().await;
+    command.args([directory, BINARY.into(), config.file()]);
+    let ended = Process::start(command).ended(DEADLINE).await;
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("cannot open the lock file"), "{ended:?}");
 }

@@ -1,5 +1,5 @@
 //! What the numbers must be, from the life lines of the simulated tasks: the rules of the contract, written down a
-//! second time.
+//! second time. Times are exact to the microsecond.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -69,6 +69,10 @@ pub fn expected(
     samples
 }
 
+fn to_micros(at: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(at.as_microsecond()).expect("a truncated time must be valid")
+}
+
 fn counts_as_ended(task: &Truth, baseline: Timestamp) -> bool {
     task.ended.is_some_and(|ended| task.created > baseline || ended > baseline)
 }
@@ -81,7 +85,7 @@ fn instants(account: &str, tasks: &[Truth]) -> Samples {
             None => ("clumio_oldest_open_task_timestamp_seconds", task.created),
             Some(ended) => ("clumio_last_ended_task_timestamp_seconds", ended),
         };
-        let instant = unix_seconds(instant);
+        let instant = unix_seconds(to_micros(instant));
         let sample = samples.entry(with_status(family, account, task, &task.status)).or_insert(instant);
         *sample = if task.ended.is_none() { sample.min(instant) } else { sample.max(instant) };
     }
@@ -98,9 +102,9 @@ fn durations(account: &str, tasks: &[Truth], baseline: Timestamp) -> Samples {
             format!("account=\"{account}\",category=\"{category}\",{status}type=\"{task_type}\"")
         };
         let run = ("clumio_task_run_duration_seconds", kind(&format!("status=\"{status}\",")));
-        histograms.entry(run).or_default().push(elapsed(started, ended));
+        histograms.entry(run).or_default().push(elapsed(to_micros(started), to_micros(ended)));
         let queue = ("clumio_task_queue_duration_seconds", kind(""));
-        histograms.entry(queue).or_default().push(elapsed(task.created, started));
+        histograms.entry(queue).or_default().push(elapsed(to_micros(task.created), to_micros(started)));
     }
     let mut samples = Samples::new();
     for ((family, labels), durations) in histograms {

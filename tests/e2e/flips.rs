@@ -1,0 +1,179 @@
+//! Single bits of a closed database that flip: nothing crashes, no counter falls, and what each flip leads to.
+//!
+//! `tests/long flips` tries 300 of them. Each runs the program on its own copy of one database, against an account in
+//! which nothing changes, until audits had time to read every segment.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use clumio_exporter::simulator::{Options, Outcome, Task};
+use clumio_exporter::time::earlier;
+use futures::stream::{self, StreamExt};
+use tokio::time::{Instant, sleep};
+
+use crate::harness::{ACCOUNT, Api, Config, DEADLINE, Exporter, FAST, serving};
+use crate::page::{Page, Samples};
+use crate::process::{Process, TOKEN};
+use crate::state::{DATABASE, database, directory};
+use crate::truth::{COUNTERS, FAMILIES, GAUGES, differences};
+
+/// Tasks in the database.
+const TASKS: u64 = 2_000;
+
+/// Flips in one run, unless the environment sets more.
+const FLIPS: usize = 6;
+
+/// Programs that run at a time.
+const AT_A_TIME: usize = 20;
+
+/// How long each has for polls and audits.
+const AUDITED_WITHIN: Duration = Duration::from_secs(15);
+
+/// What a flip led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Flipped {
+    /// The database was replaced before the first poll.
+    ReplacedAtOpen,
+    /// A poll or an audit found damage, and the database was replaced.
+    ReplacedLater,
+    /// The program refused to start, with an error.
+    Refused,
+    /// Polls fail with the reason `state`, and the numbers stay.
+    FailsPolls,
+    /// The numbers were wrong at first, and are right.
+    Repaired,
+    /// The numbers were never wrong.
+    Harmless,
+    /// A number is wrong, and nothing has found it.
+    WrongNumber,
+}
+
+fn keys() -> String {
+    format!("{FAST}poll.audit_interval = \"1s\"\nstate.retention = \"8d\"\nstate.directory = \"state\"\n")
+}
+
+/// An account of tasks of three kinds, half of them in the window, in which nothing changes.
+async fn account() -> Api {
+    let api = Api::start(Options::scripted()).await;
+    let now = api.simulator.now();
+    for id in 1..=TASKS {
+        let created = earlier(now, Duration::from_secs(60 + id * 80));
+        let ended = created + Duration::from_secs(50);
+        let task_type = match id % 3 {
+            0 => "aws_ebs_volume_incremental_backup",
+            1 => "aws_rds_resource_rolling_backup",
+            _ => "protected_vm_backup",
+        };
+        let outcome = if id % 7 == 0 { Outcome::Failed } else { Outcome::Completed };
+        let task = Task::new(id, created).kind("backup", task_type);
+        let is_open = id % 100 == 0;
+        api.simulator.add(if is_open { task } else { task.started(created).ended(ended, outcome) });
+    }
+    api
+}
+
+/// A closed database of the account, with counters that are not 0, and the numbers that it publishes.
+async fn closed_database(api: &Api) -> (Vec<u8>, Samples) {
+    let exporter = Exporter::following(api, &keys()).await;
+    exporter.polls(ACCOUNT, 1).await;
+    let now = api.simulator.now();
+    for id in 1..=20 {
+        let created = now + Duration::from_millis(id);
+        let task = Task::new(TASKS + id, created).kind("backup", "protected_vm_backup").started(created);
+        api.simulator.add(task.ended(created + Duration::from_millis(100), Outcome::Failed));
+    }
+    let total = |page: &Page| page.families(&COUNTERS[..1]).values().sum::<f64>();
+    exporter.until("they are counted", |page| total(page) >= 20.0).await;
+    // The window must not move: what ended a window ago would leave it.
+    api.simulator.stand_still(api.simulator.now());
+    let is_synced = |page: &Page| page.of("clumio_exporter_history_sync_progress_ratio", ACCOUNT).is_none();
+    exporter.until("the history is read", is_synced).await;
+    let page = exporter.polls(ACCOUNT, 3).await;
+    let Exporter { process, config, .. } = exporter;
+    process.signal("TERM");
+    assert!(process.ended(DEADLINE).await.status.success());
+    assert!(!directory(&config).join(format!("{DATABASE}-wal")).exists(), "it must be closed");
+    (fs::read(database(&config)).expect("the database must be read"), page.families(&FAMILIES))
+}
+
+/// Runs the program on the database with one bit flipped.
+async fn flip(api: &Api, whole: &[u8], right: &Samples, bit: usize) -> (Flipped, String) {
+    let mut bytes = whole.to_vec();
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    let config = Config::new(&keys()).account(ACCOUNT, &api.url(), TOKEN);
+    fs::create_dir(directory(&config)).expect("it must be made");
+    fs::write(database(&config), &bytes).expect("the database must be written");
+    let mut process = Process::start(config.command());
+    while !process.stderr().contains("serving") && process.is_running() {
+        sleep(Duration::from_millis(20)).await;
+    }
+    if !process.is_running() {
+        let ended = process.ended(DEADLINE).await;
+        assert_eq!(ended.status.code(), Some(1), "bit {bit}: {ended:?}");
+        assert!(!ended.stderr.contains("panicked"), "bit {bit}: {ended:?}");
+        return (Flipped::Refused, ended.stderr.lines().last().unwrap_or_default().to_owned());
+    }
+    let address = serving(&process).await;
+    let exporter = Exporter::at(process, config, address);
+    let is_replaced = |page: &Page| page.get("clumio_exporter_state_recovered_timestamp_seconds").is_some();
+    let first = exporter.scrape().await;
+    let was_replaced_at_open = is_replaced(&first);
+    let (mut page, end) = (first.clone(), Instant::now() + AUDITED_WITHIN);
+    while Instant::now() < end {
+        let next = exporter.scrape().await;
+        // A database that is replaced while the program runs restarts its counters at 0.
+        if is_replaced(&next) == is_replaced(&page) {
+            for (series, before) in page.families(&COUNTERS) {
+                let now = next.get(&series);
+                assert!(now >= Some(before), "bit {bit}: {series} fell from {before} to {now:?}");
+            }
+        }
+        page = next;
+        sleep(Duration::from_millis(500)).await;
+    }
+    let log = exporter.process.stderr();
+    assert!(!log.contains("panicked"), "bit {bit}: {log}");
+    let wrong = differences(right, &page.families(&FAMILIES));
+    let outcome = if was_replaced_at_open {
+        Flipped::ReplacedAtOpen
+    } else if is_replaced(&page) {
+        Flipped::ReplacedLater
+    } else if !page.is_up(ACCOUNT) {
+        Flipped::FailsPolls
+    } else if !wrong.is_empty() {
+        Flipped::WrongNumber
+    } else if first.families(&GAUGES) == page.families(&GAUGES) {
+        Flipped::Harmless
+    } else {
+        Flipped::Repaired
+    };
+    exporter.stop().await;
+    (outcome, wrong.into_iter().next().unwrap_or_default())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flipped_bit_neither_crashes_the_program_nor_lowers_a_counter() {
+    let number = |name: &str| std::env::var(name).ok().map(|it| it.parse().expect("it must be a number"));
+    let flips = number("FLIPS").unwrap_or(FLIPS as u64);
+    let seed = number("FLIPS_SEED").unwrap_or(1);
+    println!("FLIPS={flips} FLIPS_SEED={seed}");
+    let api = account().await;
+    let (whole, right) = closed_database(&api).await;
+    let mut random = fastrand::Rng::with_seed(seed);
+    let bits: Vec<_> = (0..flips).map(|_| random.usize(0..whole.len() * 8)).collect();
+    let runs = bits.into_iter().map(|bit| {
+        let (api, whole, right) = (&api, &whole, &right);
+        async move { (bit, flip(api, whole, right, bit).await) }
+    });
+    let outcomes: Vec<_> = stream::iter(runs).buffer_unordered(AT_A_TIME).collect().await;
+    let mut table: BTreeMap<Flipped, usize> = BTreeMap::new();
+    for (bit, (outcome, detail)) in outcomes {
+        *table.entry(outcome).or_default() += 1;
+        if !matches!(outcome, Flipped::Harmless | Flipped::ReplacedAtOpen) {
+            println!("byte {} bit {}: {outcome:?} {detail}", bit / 8, bit % 8);
+        }
+    }
+    println!("database: {} bytes, {TASKS} tasks", whole.len());
+    table.iter().for_each(|(outcome, count)| println!("{count:>5} {outcome:?}"));
+}
