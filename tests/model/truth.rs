@@ -221,8 +221,10 @@ impl View<'_> {
         if self.is_end_given(life) {
             return Some((ended, ended));
         }
-        let read_before = self.sync_began.map(|_| life.created().min(self.time));
-        Some((read_before.unwrap_or(self.time), self.time))
+        match self.sync_began {
+            Some(_) => Some((life.created().min(self.time), life.started().max(self.time))),
+            None => Some((self.time, self.time)),
+        }
     }
 
     /// Whether the end is the API's own, and is believed.
