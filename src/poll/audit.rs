@@ -11,8 +11,8 @@
 //! If the API has fewer rows, the difference is published as drift once a second count with moved edges confirms it, and
 //! nothing is removed: a token that lost permissions must not resolve an alert.
 //!
-//! `total_count` may be capped. A count below that of the replica is therefore taken from both halves of the range, as
-//! long as these add up to more.
+//! `total_count` may be capped. If a count is below that of the replica, the page that it says is the last one shows
+//! whether rows follow. A capped count is taken from both halves of the range instead.
 //!
 //! # What it does not find
 //!
@@ -58,6 +58,8 @@ pub(super) struct Audit {
     /// Elapsed time at which the next one is due; none before the first poll of a process.
     due: Option<Duration>,
     queue: VecDeque<Step>,
+    /// The least `total_count` that turned out to be capped.
+    count_cap: Option<u64>,
 }
 
 /// A range of creation times, half-open.
@@ -186,7 +188,7 @@ impl<L: TaskList> Poller<L> {
     }
 
     /// Whether the API has fewer rows than the replica even with other edges.
-    async fn has_fewer(&self, segment: Segment, span: Span) -> Result<bool, Error> {
+    async fn has_fewer(&mut self, segment: Segment, span: Span) -> Result<bool, Error> {
         let middle = earlier(span.to, elapsed(span.from, span.to) / 2);
         let from = self.edge(later(span.from, MOVE), (span.from, middle)).await?;
         let moved = if segment.difference == 0 { Span { from, ..span } } else { span };
@@ -239,26 +241,31 @@ impl<L: TaskList> Poller<L> {
     }
 
     /// The API's count of a span minus that of the replica, and the response that gave it.
-    async fn difference(&self, span: Span) -> Result<(i64, Response), Error> {
+    async fn difference(&mut self, span: Span) -> Result<(i64, Response), Error> {
         let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
         let (mut api, mut replica) = (0, 0);
+        let mut count_cap = self.audit.count_cap;
         let mut spans = vec![span];
         while let Some(span) = spans.pop() {
-            let count = total(&mut reader, span).await?;
             let rows = self.replica.count(span.from, span.to).await?;
-            if count < rows && count > 0 && span.length() >= MIN_RANGE {
-                let halves = self.halves(span).await?;
-                let sum = total(&mut reader, halves[0]).await? + total(&mut reader, halves[1]).await?;
-                if sum > count {
-                    spans.extend(halves);
+            let total = total(&mut reader, span).await?;
+            let is_capped = count_cap.is_some_and(|cap| total >= cap)
+                || (total < rows && reader.is_capped(&span.filter(), total).await?);
+            if is_capped {
+                count_cap = Some(count_cap.map_or(total, |cap| cap.min(total)));
+                if span.length() >= MIN_RANGE {
+                    spans.extend(self.halves(span).await?);
                     continue;
                 }
             }
-            api += count;
+            // Nothing is known of a range that cannot be halved.
+            api += if is_capped { rows } else { total };
             replica += rows;
         }
         let difference = i64::try_from(api).unwrap_or(i64::MAX) - i64::try_from(replica).unwrap_or(i64::MAX);
-        Ok((difference, reader.last_response()))
+        let response = reader.last_response();
+        self.audit.count_cap = count_cap;
+        Ok((difference, response))
     }
 
     async fn halves(&self, span: Span) -> Result<[Span; 2], Error> {
@@ -283,7 +290,7 @@ impl<L: TaskList> Poller<L> {
 }
 
 async fn total<L: TaskList>(reader: &mut Reader<'_, L>, span: Span) -> Result<u64, Error> {
-    Ok(reader.total(&Filter::Created { from: span.from, to: Some(span.to) }).await?)
+    Ok(reader.total(&span.filter()).await?)
 }
 
 /// The newest span; of the others in the window those audited longest ago, so many that each has its turn within an hour;
@@ -308,6 +315,10 @@ fn choose(
 impl Span {
     fn length(self) -> Duration {
         elapsed(self.from, self.to)
+    }
+
+    fn filter(self) -> Filter {
+        Filter::Created { from: self.from, to: Some(self.to) }
     }
 }
 

@@ -9,7 +9,8 @@
 //! changes from request to request.
 //!
 //! `total_count` is a lower bound, because search servers cap counts. A listing of one page is complete by itself. One of
-//! several pages with more rows than its count proves nothing, so it is split until each part fits its count or one page.
+//! several pages with more rows than its count, repeated ones included, proves nothing, so it is split until each part
+//! fits its count or one page.
 //!
 //! On a busy account, rows enter at the front while later pages are read, and the first page of the next reading supplies
 //! them. Where three readings do not suffice (an order in which new rows land anywhere), the listing is split: what was
@@ -75,6 +76,10 @@ struct Rows {
     total: u64,
     /// Pages of the current reading.
     pages: u64,
+    /// Rows of the current reading, each as often as it came.
+    rows: u64,
+    /// Whether a reading had more rows than its count.
+    has_surplus: bool,
     /// Whether a reading came to its end.
     has_ended: bool,
 }
@@ -138,7 +143,7 @@ impl<L: TaskList> Reader<'_, L> {
     async fn rows(&mut self, filter: &Filter, readings: u32, most: u64) -> Result<Rows, Error> {
         let mut rows = Rows::default();
         for _ in 0..readings {
-            (rows.total, rows.pages) = (0, 0);
+            (rows.total, rows.pages, rows.rows) = (0, 0, 0);
             self.read(filter, |page, is_last| {
                 rows.add(page, is_last);
                 if rows.suffices(most) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -159,6 +164,8 @@ impl Rows {
         self.pages += 1;
         self.has_ended |= is_last;
         self.total = self.total.max(page.total);
+        self.rows += page.rows();
+        self.has_surplus |= self.rows > self.total;
         self.without_id = self.without_id.max(page.without_id);
         self.without_status.extend(page.without_status);
         self.sightings.see_all(page.tasks);
@@ -175,7 +182,7 @@ impl Rows {
 
     /// Whether the count says less than was read, so that it does not prove that nothing is missing.
     fn is_capped(&self) -> bool {
-        self.pages > 1 && self.distinct() > self.total
+        self.pages > 1 && (self.has_surplus || self.distinct() > self.total)
     }
 
     fn distinct(&self) -> u64 {

@@ -85,6 +85,17 @@ impl<'a, L: TaskList> Reader<'a, L> {
         Ok(page.total)
     }
 
+    /// Whether a listing continues after its last row by `total_count`, so that this is only a lower bound.
+    pub(super) async fn is_capped(&mut self, filter: &Filter, total: u64) -> Result<bool, Error> {
+        if total == 0 {
+            return Ok(false);
+        }
+        let page = self.list.page(filter, total, 1).await?;
+        self.note(&page);
+        // Both are of one response: rows that were added in between prove nothing.
+        Ok(page.has_next && page.total <= total)
+    }
+
     /// Reads page after page and gives each to `take`, until it breaks or the listing ends: at a page that is not full or
     /// has no next link, but not before as many rows as its `total_count`. A capped count does not end it.
     ///

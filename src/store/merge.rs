@@ -22,7 +22,7 @@ const MAX_END_AHEAD: i64 = 86_400_000_000;
 const SAME_CREATION: i64 = 1_000_000;
 
 /// The creation time is the API's own.
-const CREATION_GIVEN: i64 = 1;
+pub(super) const CREATION_GIVEN: i64 = 1;
 /// The end time is the API's own.
 const END_GIVEN: i64 = 2;
 /// The task counts as ended when its row becomes final.

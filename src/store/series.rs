@@ -129,8 +129,18 @@ impl Increments {
 
     /// Adds everything to the series.
     pub(super) fn store(self, db: &Connection) -> Result<()> {
-        for (key, more) in self.0 {
+        let mut increments: Vec<_> = self.0.into_iter().collect();
+        increments.sort_by_key(|(key, _)| *key);
+        let mut held_kinds = HashSet::new();
+        for (key, more) in increments {
             let mut series = Series::find(db, key)?.unwrap_or_else(|| Series::new(key));
+            if key.family == Family::Ended && !series.is_free() {
+                held_kinds.insert(key.kind);
+            }
+            // The counter of a status that is new is held, so the durations of the same tasks have to wait.
+            if key.family == Family::QueueDuration && series.is_free() && held_kinds.contains(&key.kind) {
+                series.published = Some(series.value.clone());
+            }
             let mut value = Value::parse(&series.value)?;
             value.add(&more);
             series.value = value.to_json();

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, ToSql};
 
 use super::entities::Entities;
 use super::labels::Labels;
-use super::merge::{Context, Counted, Phase, Reading, Row};
+use super::merge::{CREATION_GIVEN, Context, Counted, Phase, Reading, Row};
 use super::series::Increments;
 use super::status::StatusId;
 use super::{Result, Rules, micros, timestamp};
@@ -237,11 +237,13 @@ pub(super) fn vanished(db: &Connection, account: i64, offset: u64, limit: u64) -
     Ok(ids.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The newest creation time of a row, and the task that has it.
+/// The newest creation time that the API has given, and the task that has it. The T that stands for a missing one may be
+/// far ahead of what the next tasks are stamped with.
 pub(super) fn newest(db: &Connection, account: i64) -> Result<Option<(Timestamp, TaskId)>> {
     let mut query = db.prepare_cached(
-        "SELECT created, id FROM task WHERE account = ?1 AND phase <> 3 ORDER BY created DESC LIMIT 1",
+        "SELECT created, id FROM task WHERE account = ?1 AND phase <> 3 AND flags & ?2 <> 0
+         ORDER BY created DESC LIMIT 1",
     )?;
-    let newest = query.query_row([account], |row| Ok((timestamp(row.get(0)?), read_id(row, 1)?)));
+    let newest = query.query_row([account, CREATION_GIVEN], |row| Ok((timestamp(row.get(0)?), read_id(row, 1)?)));
     Ok(newest.optional()?)
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use clumio_exporter::ledger::{Observations, Snapshot};
+use clumio_exporter::store::{DurationHistogram, Snapshot};
 use proptest::prelude::*;
 
-use crate::belief::Freedom;
+use crate::holds::Freedom;
 use crate::truth::{Bounds, Family, Series};
 
 pub fn check_gauges(
@@ -30,12 +30,12 @@ pub fn check_counters(
 ) -> Result<(), TestCaseError> {
     for (series, bounds) in bounds.iter().filter(|((family, ..), _)| *family != Family::Tasks) {
         let number = now.get(series).copied().unwrap_or_default();
-        let stood = before.get(series).copied().unwrap_or_default();
+        let previous = before.get(series).copied().unwrap_or_default();
         let (family, group, status) = *series;
-        let freedom = freedoms.get(&(family.held_with(), group, status)).copied().unwrap_or(Freedom::Free);
+        let freedom = freedoms.get(&(family.held_with(), group, status)).copied().unwrap_or(Freedom::May);
         let bounds = match freedom {
-            Freedom::Stands => Bounds { least: stood, most: stood },
-            Freedom::May => Bounds { least: stood, ..*bounds },
+            Freedom::Held => Bounds { least: previous, most: previous },
+            Freedom::May => Bounds { least: previous, ..*bounds },
             Freedom::Free => *bounds,
         };
         prop_assert!(
@@ -47,38 +47,46 @@ pub fn check_counters(
             bounds
         );
     }
-    for (series, number) in before {
+    check_monotonic(before, now)
+}
+
+/// No counter is lower than before, and none disappears.
+pub fn check_monotonic(
+    before: &BTreeMap<Series, u64>,
+    now: &BTreeMap<Series, u64>,
+) -> Result<(), TestCaseError> {
+    for (series, number) in before.iter().filter(|((family, ..), _)| *family != Family::Tasks) {
         let after = now.get(series);
-        prop_assert!(after.is_some(), "{:?} is gone", series);
-        prop_assert!(series.0 == Family::Tasks || after >= Some(number), "{:?} fell from {}", series, number);
+        prop_assert!(after >= Some(number), "{:?} was {} and is {:?}", series, number, after);
     }
     Ok(())
 }
 
 /// No histogram has more than the counter of the same tasks.
 pub fn check_durations(snapshot: &Snapshot) -> Result<(), TestCaseError> {
-    let count = |histogram: Option<&Observations>| histogram.map_or(0, Observations::count);
+    let count = |histogram: Option<&DurationHistogram>| histogram.map_or(0, DurationHistogram::count);
     for kind in &snapshot.kinds {
         let mut ended = 0;
         for sample in &kind.statuses {
             let total = sample.ended_total.unwrap_or(0);
-            prop_assert!(
-                count(sample.run_durations.as_deref()) <= total,
-                "more ran than ended: {:?}",
-                sample
-            );
+            let runs = count(sample.run_durations.as_deref());
+            prop_assert!(runs <= total, "more ran than ended: {:?}", sample);
             ended += total;
         }
-        prop_assert!(count(kind.queue_durations.as_deref()) <= ended, "more waited than ended: {:?}", kind);
+        let queued = count(kind.queue_durations.as_deref());
+        prop_assert!(queued <= ended, "more were queued than ended: {:?}", kind);
     }
     Ok(())
 }
 
-/// Counters that could not be kept stand where they were.
-pub fn check_stopped(kept: &BTreeMap<Series, u64>, now: &BTreeMap<Series, u64>) -> Result<(), TestCaseError> {
+/// Counters that could not be committed stay where they were.
+pub fn check_uncommitted(
+    committed: &BTreeMap<Series, u64>,
+    now: &BTreeMap<Series, u64>,
+) -> Result<(), TestCaseError> {
     for (series, number) in now.iter().filter(|((family, ..), _)| *family != Family::Tasks) {
-        let stood = kept.get(series).copied().unwrap_or_default();
-        prop_assert_eq!(*number, stood, "{:?} moved, and was not kept", series);
+        let before = committed.get(series).copied().unwrap_or_default();
+        prop_assert_eq!(*number, before, "{:?} moved, and was not committed", series);
     }
     Ok(())
 }

@@ -2,82 +2,81 @@
 
 use std::collections::BTreeMap;
 
-use clumio_exporter::ledger::Observations;
+use clumio_exporter::store::DurationHistogram;
 
+use crate::account::{ENDED, Lacks, Life};
 use crate::truth::{Bounds, Family, Series};
-use crate::world::{ENDED, HOUR, Life, MINUTE, SECOND};
 
 /// A sample of a histogram.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
-    /// How many durations are at most as long as one of [`LONGEST`].
+    /// How many durations are at most as long as a bucket's bound.
     AtMost(usize),
     Count,
-    /// In milliseconds.
+    /// In microseconds.
     Sum,
 }
-
-/// The buckets, in milliseconds.
-const LONGEST: [i64; 11] = [
-    10 * SECOND,
-    MINUTE,
-    5 * MINUTE,
-    15 * MINUTE,
-    HOUR,
-    2 * HOUR,
-    4 * HOUR,
-    8 * HOUR,
-    24 * HOUR,
-    72 * HOUR,
-    168 * HOUR,
-];
 
 // === impl Part ===
 
 impl Part {
     fn all() -> impl Iterator<Item = Self> {
-        (0..LONGEST.len()).map(Self::AtMost).chain([Self::Count, Self::Sum])
+        (0..DurationHistogram::BOUNDS.len()).map(Self::AtMost).chain([Self::Count, Self::Sum])
     }
 
-    /// By how much a duration raises the sample.
+    /// By how much a duration in microseconds raises the sample.
     fn raised_by(self, duration: i64) -> u64 {
+        let duration = u64::try_from(duration).expect("a duration must be positive");
         match self {
-            Self::AtMost(bound) => u64::from(duration <= LONGEST[bound]),
+            Self::AtMost(bound) => {
+                u64::from(u128::from(duration) <= DurationHistogram::BOUNDS[bound].as_micros())
+            }
             Self::Count => 1,
-            Self::Sum => u64::try_from(duration).expect("a duration must be positive"),
+            Self::Sum => duration,
         }
     }
 
-    fn of(self, observations: &Observations) -> u64 {
+    fn of(self, histogram: &DurationHistogram) -> u64 {
         match self {
-            Self::AtMost(bound) => observations.cumulative().nth(bound).expect("there must be a bucket").1,
-            Self::Count => observations.count(),
-            Self::Sum => u64::try_from(observations.sum().as_millis()).expect("a sum must be in range"),
+            Self::AtMost(bound) => histogram.cumulative().nth(bound).expect("there must be a bucket").1,
+            Self::Count => histogram.count(),
+            Self::Sum => u64::try_from(histogram.sum().as_micros()).expect("a sum must be in range"),
         }
     }
 }
 
-/// Adds a life that the counter of ended tasks counts so often: every life that ends has a start.
-pub fn add(numbers: &mut BTreeMap<Series, Bounds>, group: usize, life: &Life, counted: Bounds) {
+/// Adds a life that the counter of ended tasks counts so often. `is_given` says whether its end is the API's own.
+pub fn add(numbers: &mut BTreeMap<Series, Bounds>, group: usize, life: &Life, counted: Bounds, is_given: bool) {
     let Some(ran) = life.ends_after else { return };
     for part in Part::all() {
-        let series = [
-            ((Family::Run(part), group, ENDED[life.outcome]), part.raised_by(ran)),
-            ((Family::Queue(part), group, ""), part.raised_by(life.starts_after)),
-        ];
-        for (series, by) in series {
-            numbers.entry(series).or_default().add(counted.times(by));
-        }
+        let mut add = |family, status, by: Bounds| {
+            let number = numbers.entry((family, group, status)).or_default();
+            number.add(Bounds { least: counted.least * by.least, most: counted.most.saturating_mul(by.most) });
+        };
+        let exactly = |by| Bounds { least: by, most: by };
+        let anything = match part {
+            Part::AtMost(_) => Bounds { least: 0, most: 1 },
+            Part::Count => exactly(1),
+            Part::Sum => Bounds { least: 0, most: 1 << 52 },
+        };
+        let run = if is_given { exactly(part.raised_by(ran)) } else { anything };
+        let queue = if is_given && life.lacks != Lacks::Creation {
+            exactly(part.raised_by(life.starts_after))
+        } else {
+            anything
+        };
+        add(Family::Run(part), ENDED[life.outcome], run);
+        add(Family::Queue(part), "", queue);
     }
 }
 
 /// Adds what a histogram shows, if it is there.
 pub fn add_published(
     numbers: &mut BTreeMap<Series, u64>,
-    observations: Option<&Observations>,
+    histogram: Option<&DurationHistogram>,
     series: impl Fn(Part) -> Series,
 ) {
-    for (part, observations) in Part::all().filter_map(|part| Some((part, observations?))) {
-        *numbers.entry(series(part)).or_default() += part.of(observations);
+    for (part, histogram) in Part::all().filter_map(|part| Some((part, histogram?))) {
+        *numbers.entry(series(part)).or_default() += part.of(histogram);
     }
 }

@@ -1,20 +1,16 @@
-//! Flaws that can be put around the exporter from outside, to see that the model notices them.
+//! Faults of the API that break an assumption of the exporter, to see that the model notices wrong numbers.
 
 /// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// Nothing: the exporter as it is.
+    /// Nothing.
     None,
-    /// New tasks are listed from the watermark on, not from an overlap before it.
+    /// Listings of new tasks begin a minute later than requested.
     ForgetsOverlap,
     /// Nothing is found by its id.
     FindsNoId,
-    /// A listing says that it has one row less than it has, where it has more than one page.
+    /// A listing of more than one page counts one row less than it has and ends one row early.
     CountsShort,
-    /// A closed range has one row less than it has.
+    /// The count of a closed range is one row short.
     AuditsShort,
-    /// The state is written one save late.
-    KeepsLate,
-    /// A save that failed is taken as done.
-    HidesFailedSaves,
 }

@@ -1,35 +1,37 @@
-//! Poll, ledger and state together against a model of the API, with no sockets, no disk and no clock but the model's.
+//! Poll and store together against a model of the API, with no sockets, no disk and no clock but the model's.
 //!
-//! After every poll that succeeds, every number is within what the contract promises, through crashes, restarts, saves
-//! that fail, reloads and clocks that step; and after the world stands still, every number equals a full listing.
+//! After every poll that succeeds, every number is within what the contract promises, through crashes, restarts, commits
+//! that fail, reloads and wrong clocks; and once the account is at rest, every number equals a full listing.
 
+mod account;
 mod api;
-mod belief;
+mod behaviour;
 mod checks;
+mod clock_oracle;
+mod clocks;
 mod durations;
-mod ending;
+mod exporter;
 mod flaw;
+mod holds;
 mod instants;
-mod notices;
-mod run;
+mod knowledge;
 mod schedule;
 mod tally;
 mod truth;
-mod vault;
-mod world;
 
+use account::{MINUTE, Trouble};
+use api::SimulatedApi;
+use exporter::Exporter;
 use flaw::Flaw;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use run::Run;
 use schedule::{Schedule, schedules};
 use tally::tallied;
-use world::{MINUTE, Trouble};
 
 /// 4,000 schedules, unless the environment asks for another number.
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default();
-    // Proptest would go on for four times as many as there are schedules, and tell nobody meanwhile.
+    // Proptest would continue for four times as many as there are schedules.
     let max_shrink_iters = default.max_shrink_iters.min(10_000);
     let of_environment = ProptestConfig { failure_persistence: None, max_shrink_iters, ..default };
     if std::env::var_os("PROPTEST_CASES").is_some() {
@@ -44,70 +46,42 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 async fn follow(schedule: Schedule, flaw: Flaw) -> Result<(), TestCaseError> {
-    let mut run = Run::new(&schedule, flaw);
-    steps(&mut run, schedule).await.map_err(|error| match error {
-        TestCaseError::Fail(why) => TestCaseError::fail(format!("{why}; what happened: {:?}", run.log)),
+    let api = SimulatedApi::new(schedule.account.clone(), schedule.behaviour.clone(), flaw);
+    let mut exporter = Exporter::new(&schedule, &api);
+    steps(&mut exporter, schedule).await.map_err(|error| match error {
+        TestCaseError::Fail(why) => {
+            TestCaseError::fail(format!("{why}; what happened: {:#?}", exporter.log))
+        }
         reject @ TestCaseError::Reject(_) => reject,
     })
 }
 
-async fn steps(run: &mut Run, schedule: Schedule) -> Result<(), TestCaseError> {
+async fn steps(exporter: &mut Exporter<'_>, schedule: Schedule) -> Result<(), TestCaseError> {
     for step in schedule.steps {
-        run.api.sleep_until(run.api.now() + step.pause);
-        run.change(step.change)?;
-        run.poll().await?;
+        exporter.api.sleep_until(exporter.api.now() + step.pause);
+        exporter.change(step.change).await?;
+        exporter.poll().await?;
     }
-    run.recover();
-    run.api.sleep_until(run.api.world.stands_still_from() + 1);
-    settle(run, schedule.setup.counter_hold).await?;
-    match schedule.setup.trouble {
-        Trouble::Nothing => rest(run).await,
-        Trouble::Late => find_what_is_late(run).await,
-        Trouble::Shrinking => notice_what_is_hidden(run).await,
-        Trouble::Vanishing => Ok(()),
-    }
+    rest(exporter).await
 }
 
 /// Polls until every number has to be exact, as the check after each poll sees to.
-async fn settle(run: &mut Run, counter_hold: i64) -> Result<(), TestCaseError> {
-    // The first can end a first pass, the second takes in what only two polls in a row prove, or the time that was
-    // doubted, and the third moves the counters of kinds that were new in the second. A heal may begin after the first
-    // or the second, and ends one later.
-    for _ in 0..(5 + counter_hold / MINUTE * 2) {
-        prop_assert!(run.poll().await?, "a poll failed though the API was well");
-        run.api.sleep_until(run.api.now() + MINUTE);
+async fn rest(exporter: &mut Exporter<'_>) -> Result<(), TestCaseError> {
+    let api = exporter.api;
+    api.recover();
+    api.set_clocks(|clocks| (clocks.date_ahead, clocks.local_ahead, clocks.frozen) = (0, 0, None));
+    api.sleep_until(api.account.rests_from() + 1);
+    // Two minutes confirm the time, an hour lets what is missing vanish, and another one audits the window.
+    for pause in [1, 1, 1, 1, 16, 16, 16, 16, 16, 16, 16, 16] {
+        prop_assert!(exporter.poll().await?, "a poll failed though the API has no faults");
+        api.sleep_until(api.now() + pause * MINUTE);
     }
-    prop_assert!(!run.is_off(), "the time is never believed");
-    run.check_settled()
-}
-
-async fn rest(run: &mut Run) -> Result<(), TestCaseError> {
-    let before = run.api.requests();
-    run.poll().await?;
-    prop_assert!(run.api.requests() - before <= 3 || !run.rest_fits_pages(), "a poll at rest costs too much");
-    Ok(())
-}
-
-/// Heals are a day apart at most.
-async fn find_what_is_late(run: &mut Run) -> Result<(), TestCaseError> {
-    for _ in 0..100 {
-        let start = run.api.now();
-        run.poll().await?;
-        if run.is_healed((start, run.api.now())) {
-            return Ok(());
-        }
-        run.api.sleep_until(run.api.now() + 20 * MINUTE);
-    }
-    Err(TestCaseError::fail(format!("what was listed late is never found; the drift is {:?}", run.drift())))
-}
-
-async fn notice_what_is_hidden(run: &mut Run) -> Result<(), TestCaseError> {
-    run.api.sleep_until(run.api.now() + 20 * MINUTE);
-    let start = run.api.now();
-    run.poll().await?;
-    let sees_less = run.sees_less((start, run.api.now()));
-    prop_assert!(!sees_less || run.drift() > Some(0), "nobody says that tasks are hidden: {:?}", run.drift());
-    Ok(())
+    exporter.is_at_rest = true;
+    let requests = api.requests();
+    let is_cheap = |exporter: &Exporter<'_>| api.requests() - requests <= 3 || !exporter.rest_fits_pages();
+    exporter.poll_only().await?;
+    prop_assert!(is_cheap(exporter), "a poll at rest costs {} requests", api.requests() - requests);
+    exporter.check_settled()
 }
 
 #[test]

@@ -1,17 +1,16 @@
 //! What must be published: bounds from the contract's promise, task by task.
 //!
-//! Each task is taken at some instant of the poll. So a task counts for certain where it stood throughout the
-//! poll, and possibly where it stood at some instant of it. When nothing changed meanwhile the bounds meet.
+//! Each task is taken at some instant of the poll. So a task counts for certain where it was in one state throughout the
+//! poll, and possibly where it was at some instant of it. When nothing changed meanwhile the bounds meet.
 //!
-//! A task that was listed too late, or vanished, is *troubled*: what is certain of it depends on what the exporter
-//! had seen before ([`Trace`]).
+//! What is certain of a task that was listed too late, or was gone, depends on what was read of it ([`Trace`]).
 
 use std::collections::BTreeMap;
 
-use clumio_exporter::ledger::{KindSample, Snapshot};
+use clumio_exporter::store::{KindSample, Snapshot};
 
+use crate::account::{Account, DAY, ENDED, HOUR, KINDS, Lacks, Life, UNKNOWN_OUTCOME};
 use crate::durations::{self, Part};
-use crate::world::{ENDED, KINDS, Life, SECOND, World};
 
 /// The families whose numbers are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,58 +25,26 @@ pub enum Family {
 /// A number: its family, its group of kinds, and its status.
 pub type Series = (Family, usize, &'static str);
 
-/// Everything that the bounds depend on; times in milliseconds.
-#[derive(Debug, Clone, Copy)]
-pub struct View<'a> {
-    pub world: &'a World,
-    pub traces: &'a [Trace],
-    /// Whether kinds are told apart by their category alone.
-    pub folds: bool,
-    /// How far replicas lag behind.
-    pub stale_by: i64,
-    /// Which share of answers has a wrong date. An end is not believed that is after all of them.
-    pub wrong_dates: f64,
-    /// A row that is listed later than this is troubled.
-    pub lateness: i64,
-    /// A row that was never seen may have been missed by the listings of this poll: the next one lists it again.
-    pub hides_rows: bool,
-    /// What is listed late was found by a heal.
-    pub is_healed: bool,
-    /// How far back in creation the first pass read.
-    pub lookback: i64,
-    /// The longest overlap that was ever set.
-    pub overlap: i64,
-    /// How long a task that vanished is remembered for certain.
-    pub remembered: i64,
-    /// How late a task can leave the window.
-    pub granule: i64,
-    pub window: i64,
-    pub instants: Instants,
-}
-
-/// When things happened, in milliseconds.
-#[derive(Debug, Clone, Copy)]
-pub struct Instants {
-    /// Before the first pass.
-    pub began: i64,
-    /// The baseline of the counters.
-    pub baseline: i64,
-    /// The end of the poll that ended the first pass.
-    pub first_published: i64,
-    /// What the poll took as the time.
-    pub at: i64,
-    /// The poll, from the oldest that its first answer can be to its last.
-    pub poll: (i64, i64),
-}
-
-/// What the exporter must know of a task, going by the polls that were committed.
+/// What the exporter has read of a task.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Trace {
+    /// As far as polls that were committed go.
     pub sight: Sight,
-    /// Whether it ended and may be in no gauge: it left a window that was shorter than now, or was gone in a heal.
-    pub has_left: bool,
-    /// Whether the first pass may not have read it, which had ended by then, because of [`View::hides_rows`].
+    /// Whether it may have been read at all, in whatever state.
+    pub is_shown: bool,
+    /// Whether it may have been read while it was open, and not after its end was committed.
+    pub was_shown_open: bool,
+    /// How often it counts as created; settled once a poll that read it is committed.
+    pub created: Bounds,
+    /// Which ends its row may have.
+    pub ends: Option<(i64, i64)>,
+    /// Monotonic time since which it is certainly known in this process that it ended, and may be known in any.
+    pub ended_since: Option<i64>,
+    pub maybe_ended_since: Option<i64>,
+    /// Whether it may have been missed by a listing that later polls do not repeat.
     pub is_missed: bool,
+    /// Whether a poll that was committed saw it open: then its end counts.
+    pub was_seen_open: bool,
 }
 
 /// How a task was seen last.
@@ -96,8 +63,43 @@ pub struct Bounds {
     pub most: u64,
 }
 
+/// Everything that the bounds of one poll depend on; times in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub struct View<'a> {
+    pub account: &'a Account,
+    pub traces: &'a [Trace],
+    /// Whether kinds are told apart by their category alone.
+    pub folds: bool,
+    /// The poll, from the oldest that its first response can be to its last, in true time.
+    pub poll: (i64, i64),
+    /// T.
+    pub time: i64,
+    /// The exporter's time of day.
+    pub local: i64,
+    pub window: i64,
+    pub covered_from: i64,
+    /// What was created and ended before it may have been removed.
+    pub forgotten_before: i64,
+    /// A row that is listed later than this is late.
+    pub lateness: i64,
+    /// Whether this poll ends the initial sync; then when that began.
+    pub sync_began: Option<i64>,
+    /// When the poll ended that ended the initial sync, if one before this did.
+    pub synced: Option<i64>,
+    /// The least and the most that the baseline has been.
+    pub baseline: (i64, i64),
+    /// What was created before it counts neither in this poll nor between it and the last one.
+    pub counts_from: i64,
+    /// A row that was never seen may have been missed by the listings of this poll.
+    pub hides_rows: bool,
+    /// Monotonic time, of the process and of all processes.
+    pub steady: (i64, i64),
+    /// Whether all that is late or has returned must have been found.
+    pub is_at_rest: bool,
+}
+
 /// The words of statuses.
-const WORDS: [&str; 6] = ["aborted", "aborting", "completed", "failed", "in_progress", "queued"];
+const WORDS: [&str; 7] = ["aborted", "aborting", "completed", "failed", "in_progress", "queued", "skipped"];
 
 // === impl Family ===
 
@@ -118,183 +120,171 @@ impl View<'_> {
     /// The bounds of every number.
     pub fn bounds(&self) -> BTreeMap<Series, Bounds> {
         let mut numbers: BTreeMap<Series, Bounds> = BTreeMap::new();
-        for (life, trace) in self.world.lives.iter().zip(self.traces) {
+        for (life, trace) in self.account.lives.iter().zip(self.traces) {
             let group = group(life.kind, self.folds);
-            let (certain, possible) = self.tasks(life, *trace);
-            for status in possible.into_iter().flatten() {
+            let (certain, possible) = self.tasks(life, trace);
+            for status in possible {
                 let number = numbers.entry((Family::Tasks, group, status)).or_default();
                 number.add(Bounds { least: u64::from(certain == Some(status)), most: 1 });
             }
-            numbers.entry((Family::Created, group, "")).or_default().add(self.created(life, *trace));
-            let ended = self.ended(life, *trace);
+            numbers.entry((Family::Created, group, "")).or_default().add(self.created(life, trace));
+            let ended = self.ended(life, trace);
             numbers.entry((Family::Ended, group, ENDED[life.outcome])).or_default().add(ended);
-            durations::add(&mut numbers, group, life, ended);
+            let is_given = life.lacks != Lacks::End && trace.ends.is_none_or(|(least, most)| least == most);
+            durations::add(&mut numbers, group, life, ended, is_given);
         }
         numbers
     }
 
-    /// What a poll in which all went well has shown of the task.
-    pub fn sight(&self, life: &Life, trace: Trace) -> Sight {
-        let (start, _) = self.instants.poll;
-        let is_met = trace.sight != Sight::Never
-            || (!self.is_late(life) && self.is_known(life) && !self.may_be_missed(trace));
-        let is_back = life.gone().is_none_or(|(from, _)| self.instants.poll.1 < from)
-            || (trace.sight != Sight::Never && self.is_remembered(life));
-        if !(is_met && is_back && life.is_shown_throughout(self.instants.poll)) {
-            return trace.sight;
+    /// Whether the rows of a task keep to what the API promises.
+    pub fn is_untroubled(&self, life: &Life) -> bool {
+        life.listed_after <= self.lateness && life.gone().is_none_or(|(from, _)| from > self.poll.1)
+    }
+
+    /// Whether the replica must have a row of the task.
+    pub fn is_known(&self, life: &Life, trace: &Trace) -> bool {
+        if trace.sight != Sight::Never {
+            return true;
         }
-        let seen = if life.ended().is_some_and(|ended| ended <= start) { Sight::Ended } else { Sight::Open };
-        seen.max(trace.sight)
+        if life.created() < self.covered_from || self.hides_rows || trace.is_missed || !life.is_shown_throughout(self.poll) {
+            return false;
+        }
+        let is_audited = self.is_at_rest && life.created() > self.time - self.window;
+        self.is_untroubled(life) || (is_audited && life.lacks == Lacks::Nothing)
     }
 
     /// The status under which the task is published for certain, and those under which it may be.
-    pub fn tasks(&self, life: &Life, trace: Trace) -> (Option<&'static str>, [Option<&'static str>; 3]) {
-        let (start, end) = self.instants.poll;
-        let is_whole = life.is_shown_throughout((start, end));
-        let at_poll = || self.statuses(life, trace, start.max(life.listed()));
-        if self.is_late(life) {
-            let (certain, possible) = at_poll();
-            return (certain.filter(|_| self.is_found(life)), possible);
-        }
-        let is_gone = life.gone().is_some_and(|(from, _)| from <= end);
-        let is_back = is_whole && trace.sight == Sight::Open && self.is_remembered(life);
-        if is_gone && trace.sight != Sight::Ended && !is_back {
-            return (None, self.statuses(life, trace, life.listed()).1);
-        }
-        let (certain, possible) = at_poll();
-        let is_there = is_whole || trace.sight == Sight::Ended;
-        (certain.filter(|_| is_there), possible)
-    }
-
-    /// The statuses of the task since `from`: the only one, if there is one and the exporter must know it; and all.
-    fn statuses(
-        &self,
-        life: &Life,
-        trace: Trace,
-        from: i64,
-    ) -> (Option<&'static str>, [Option<&'static str>; 3]) {
-        let end = self.instants.poll.1;
+    pub fn tasks(&self, life: &Life, trace: &Trace) -> (Option<&'static str>, Vec<&'static str>) {
+        let (start, end) = self.poll;
         if life.listed() > end {
-            return (None, [None; 3]);
+            return (None, Vec::new());
         }
-        let mut all = [Some(life.status(from)), None, Some(life.status(end))];
-        let changes = [Some(life.started()), life.ended()].into_iter().flatten();
-        for change in changes.filter(|at| (from..=end).contains(at)) {
-            if !all.contains(&Some(life.status(change))) {
-                all[1] = Some(life.status(change));
-            }
-        }
-        if all[2] == all[0] {
-            all[2] = None;
-        }
-        let is_known = self.is_known(life) && !trace.has_left && !self.may_be_missed(trace);
-        let mut certain = all[0].filter(|_| all[1].is_none() && all[2].is_none() && is_known);
-        if let Some(ended) = life.ended().filter(|ended| *ended <= end) {
-            let left = self.instants.at - self.window;
-            if ended <= left {
-                certain = None;
-            }
-            // Granules end with whole seconds.
-            if ended <= left - self.granule - SECOND {
-                all = all.map(|status| status.filter(|word| !ENDED.contains(word)));
-            }
-        }
-        (certain, all)
-    }
-
-    /// Whether the exporter has to know the task: one that was created before the lookback and ended before it was
-    /// seen open cannot be known.
-    fn is_known(&self, life: &Life) -> bool {
-        life.created() >= self.instants.baseline + SECOND - self.lookback
-            || life.ended().is_none_or(|ended| ended > self.instants.first_published)
-    }
-
-    fn may_be_missed(&self, trace: Trace) -> bool {
-        trace.is_missed || (self.hides_rows && trace.sight == Sight::Never)
-    }
-
-    pub fn is_late(&self, life: &Life) -> bool {
-        life.listed_after > self.lateness
-    }
-
-    /// Whether a heal has found the task, which was listed too late.
-    fn is_found(&self, life: &Life) -> bool {
-        let is_whole = life.is_shown_throughout(self.instants.poll);
-        self.is_healed && self.is_late(life) && is_whole && self.is_audited(life)
-    }
-
-    /// Whether a heal has found the task ended.
-    pub fn is_found_ended(&self, life: &Life) -> bool {
-        life.ended().is_some_and(|ended| ended <= self.instants.poll.0) && self.is_found(life)
-    }
-
-    fn is_remembered(&self, life: &Life) -> bool {
-        life.gone().is_none_or(|(from, until)| until == i64::MAX || until - from < self.remembered)
-    }
-
-    /// Whether audits cover the task: one that is known was created before it, inside the lookback.
-    pub fn is_audited(&self, life: &Life) -> bool {
-        let oldest = self.instants.poll.1.max(self.instants.baseline + SECOND) - self.lookback;
-        let is_before = |other: &&Life| {
-            !self.is_late(other) && (oldest..life.created() - 4 * SECOND).contains(&other.created())
+        let is_gone = life.is_gone_between(start, end) || life.gone().is_some_and(|(from, _)| from <= end);
+        let is_settled = trace.sight == Sight::Ended;
+        let from = if is_settled {
+            end.max(life.ended().unwrap_or(end))
+        } else if is_gone {
+            life.listed()
+        } else {
+            start.max(life.listed())
         };
-        self.world.lives.iter().any(|other| is_before(&other))
-    }
-
-    fn created(&self, life: &Life, trace: Trace) -> Bounds {
-        let Instants { baseline, first_published, began, poll: (start, end), .. } = self.instants;
-        let recent = life.created() >= baseline - self.overlap;
-        // One that was created just before the baseline counts if the first pass had not read it yet.
-        let certainly = life.created() > baseline || (recent && life.listed() > first_published);
-        let possibly = certainly || (recent && life.listed() + self.stale_by >= began);
-        self.counted(life, trace, Sight::Open, (certainly && life.listed() <= start, possibly))
-            .until(life.listed(), end)
-    }
-
-    fn ended(&self, life: &Life, trace: Trace) -> Bounds {
-        let Some(ended) = life.ended() else { return Bounds::default() };
-        let Instants { baseline, poll: (start, end), .. } = self.instants;
-        let created = self.created(life, trace);
-        let certainly = created.least == 1 || (ended > baseline && self.is_known(life));
-        // A replica that lags may have shown it open after the baseline.
-        let possibly = created.most > 0 || ended > baseline - self.stale_by;
-        let certainly = certainly && ended <= start && life.listed() <= start;
-        self.counted(life, trace, Sight::Ended, (certainly, possibly)).until(ended.max(life.listed()), end)
-    }
-
-    /// How often a counter counts the task, with what holds for one without trouble.
-    fn counted(
-        &self,
-        life: &Life,
-        trace: Trace,
-        needed: Sight,
-        (certainly, possibly): (bool, bool),
-    ) -> Bounds {
-        if self.is_late(life) {
-            return Bounds { least: 0, most: 1 };
+        let mut possible = life.statuses(from.min(end), end);
+        if self.has_left_the_gauges(life, trace) {
+            possible.clear();
         }
-        let certainly = certainly && !self.may_be_missed(trace);
-        if life.gone().is_none_or(|(from, _)| self.instants.poll.1 < from) {
-            return Bounds { least: u64::from(certainly), most: u64::from(possibly) };
+        let (is_in_window, may_be_in_window) = self.in_window(life, trace);
+        if !may_be_in_window {
+            possible.retain(|status| !ENDED.contains(status));
         }
-        let least = u64::from(certainly && trace.sight >= needed);
-        let most = match trace.sight {
-            _ if !self.is_remembered(life) => 2,
-            Sight::Never => 1,
-            Sight::Open | Sight::Ended => u64::from(possibly),
-        };
-        Bounds { least, most }
-    }
-
-    /// How many tasks were created since the baseline, and listed in time to be counted or missed.
-    pub fn certainly_created(&self) -> u64 {
-        let lives = self.world.lives.iter();
-        let created = lives.filter(|life| {
-            life.created() > self.instants.baseline
-                && life.gone.is_none()
-                && (!self.is_late(life) || self.is_audited(life))
+        let is_there = is_settled || (life.is_shown_throughout(self.poll) && self.continues(life, trace));
+        let only = possible.first().copied().filter(|_| possible.len() == 1);
+        let certain = only.filter(|status| {
+            let is_ended = ENDED.contains(status);
+            is_there && self.is_known(life, trace) && (!is_ended || is_in_window && self.is_kept(life, trace))
         });
-        created.count() as u64
+        (certain, possible)
+    }
+
+    /// Whether a task that was gone and has returned is published as before: it was not gone for so long that it
+    /// vanished, or every vanished task has been looked up since.
+    fn continues(&self, life: &Life, trace: &Trace) -> bool {
+        let Some((from, until)) = life.gone().filter(|(from, _)| *from <= self.poll.1) else { return true };
+        self.is_at_rest || until.saturating_sub(from) < HOUR || trace.sight == Sight::Ended
+    }
+
+    /// Whether an open task is gone for so long that it must have vanished.
+    fn has_left_the_gauges(&self, life: &Life, trace: &Trace) -> bool {
+        let is_hidden = life.gone().is_some_and(|(from, until)| from <= self.poll.0 && until > self.poll.1);
+        self.is_at_rest && is_hidden && trace.sight != Sight::Ended
+    }
+
+    /// Whether the end of the task is in the window for certain, and whether it may be.
+    fn in_window(&self, life: &Life, trace: &Trace) -> (bool, bool) {
+        let Some((least, most)) = self.ends(life, trace) else { return (false, true) };
+        let start = self.time.saturating_sub(self.window);
+        (least > start, most > start)
+    }
+
+    /// The ends that the row may have.
+    pub fn ends(&self, life: &Life, trace: &Trace) -> Option<(i64, i64)> {
+        if trace.sight == Sight::Ended {
+            return trace.ends;
+        }
+        let (least, most) = self.end_now(life)?;
+        let (earliest, latest) = trace.ends.unwrap_or((least, most));
+        Some((earliest.min(least), latest.max(most)))
+    }
+
+    /// The ends that are stored if the task is first read now, and has ended.
+    pub fn end_now(&self, life: &Life) -> Option<(i64, i64)> {
+        let ended = life.ended()?;
+        if self.is_end_given(life) {
+            return Some((ended, ended));
+        }
+        match self.sync_began {
+            Some(_) => Some((life.created().min(self.time), life.started().max(self.time))),
+            None => Some((self.time, self.time)),
+        }
+    }
+
+    /// Whether the end is the API's own, and is believed.
+    pub fn is_end_given(&self, life: &Life) -> bool {
+        let is_discarded = life.ended().is_some_and(|ended| ended > self.time.max(self.local) + DAY);
+        life.lacks != Lacks::End && !is_discarded
+    }
+
+    /// Whether the row of an ended task is kept.
+    pub fn is_kept(&self, life: &Life, trace: &Trace) -> bool {
+        let last = self.ends(life, trace).map_or(i64::MIN, |(least, _)| least.max(life.created()));
+        life.created() >= self.covered_from.max(self.forgotten_before) || last >= self.forgotten_before
+    }
+
+    /// How often the counter of created tasks counts it.
+    pub fn created(&self, life: &Life, trace: &Trace) -> Bounds {
+        if trace.sight != Sight::Never {
+            return trace.created;
+        }
+        if life.listed() > self.poll.1 {
+            return Bounds::default();
+        }
+        let Some(synced) = self.synced.or(self.sync_began.map(|_| i64::MAX)) else { return Bounds::default() };
+        let is_first_read_now = self.is_untroubled(life) && life.listed() > synced;
+        let is_after_baseline = life.created() > self.baseline.1 && life.lacks != Lacks::Creation;
+        let certainly = (is_first_read_now || is_after_baseline)
+            && self.is_untroubled(life)
+            && self.is_known(life, trace);
+        let possibly = life.lacks == Lacks::Creation || life.created() >= self.counts_from;
+        let most = trace.created.most.max(u64::from(possibly || certainly));
+        Bounds { least: u64::from(certainly), most }
+    }
+
+    /// How often the counter of ended tasks counts it.
+    pub fn ended(&self, life: &Life, trace: &Trace) -> Bounds {
+        let Some(ended) = life.ended().filter(|ended| *ended.max(&life.listed()) <= self.poll.1) else {
+            return Bounds::default();
+        };
+        let created = self.created(life, trace);
+        let is_seen = trace.sight == Sight::Ended;
+        let is_there = is_seen
+            || (ended <= self.poll.0
+                && life.is_shown_throughout(self.poll)
+                && self.is_known(life, trace)
+                && self.continues(life, trace)
+                && life.lacks != Lacks::Creation);
+        let is_news = ended > self.baseline.1 && life.lacks != Lacks::End;
+        let counts = created.least > 0 || trace.was_seen_open || is_news;
+        let may_count = created.most > 0
+            || trace.was_shown_open
+            || ended > self.baseline.0
+            || life.lacks == Lacks::End
+            || trace.ends.is_some_and(|(_, most)| most > self.baseline.0);
+        let mut bounds = Bounds { least: u64::from(is_there && counts), most: u64::from(may_count) };
+        if life.outcome == UNKNOWN_OUTCOME {
+            let lasts = |since: Option<i64>, now: i64| since.is_some_and(|since| now - since >= HOUR);
+            bounds.least *= u64::from(lasts(trace.ended_since, self.steady.0));
+            bounds.most *= u64::from(lasts(trace.maybe_ended_since, self.steady.1));
+        }
+        bounds
     }
 }
 
@@ -309,7 +299,7 @@ pub fn group(kind: usize, folds: bool) -> usize {
 pub fn group_of(sample: &KindSample, folds: bool) -> usize {
     let (category, task_type) = (sample.category.as_str(), sample.task_type.as_str());
     let kind = KINDS.iter().position(|kind| kind.0 == category && (folds || kind.1 == task_type));
-    kind.expect("only the world's kinds must be published")
+    kind.expect("only the account's kinds must be published")
 }
 
 /// What a snapshot says, in the same form.
@@ -318,23 +308,23 @@ pub fn published(snapshot: &Snapshot, folds: bool) -> BTreeMap<Series, u64> {
     for sample in &snapshot.kinds {
         let group = group_of(sample, folds);
         *numbers.entry((Family::Created, group, "")).or_default() += sample.created_total;
-        let waited = sample.queue_durations.as_deref();
-        durations::add_published(&mut numbers, waited, |part| (Family::Queue(part), group, ""));
+        let queue = sample.queue_durations.as_deref();
+        durations::add_published(&mut numbers, queue, |part| (Family::Queue(part), group, ""));
         for status in &sample.statuses {
             let word = word(status.status.as_str());
             *numbers.entry((Family::Tasks, group, word)).or_default() += status.tasks;
             if let Some(ended) = status.ended_total {
                 *numbers.entry((Family::Ended, group, word)).or_default() += ended;
             }
-            let ran = status.run_durations.as_deref();
-            durations::add_published(&mut numbers, ran, |part| (Family::Run(part), group, word));
+            let run = status.run_durations.as_deref();
+            durations::add_published(&mut numbers, run, |part| (Family::Run(part), group, word));
         }
     }
     numbers
 }
 
 pub fn word(status: &str) -> &'static str {
-    WORDS.into_iter().find(|word| *word == status).expect("only the world's statuses must be published")
+    WORDS.into_iter().find(|word| *word == status).expect("only the account's statuses must be published")
 }
 
 // === impl Bounds ===
@@ -342,17 +332,7 @@ pub fn word(status: &str) -> &'static str {
 impl Bounds {
     pub fn add(&mut self, other: Self) {
         self.least += other.least;
-        self.most += other.most;
-    }
-
-    /// The same for what each task raises by so much.
-    pub fn times(self, by: u64) -> Self {
-        Self { least: self.least * by, most: self.most * by }
-    }
-
-    /// The same for what cannot be counted before `at`.
-    fn until(self, at: i64, end: i64) -> Self {
-        if at <= end { self } else { Self::default() }
+        self.most = self.most.saturating_add(other.most);
     }
 
     pub fn contain(self, number: u64) -> bool {

@@ -1,0 +1,489 @@
+//! One exporter that follows one account, through crashes, restarts and reloads, with checks after every poll.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use clumio_exporter::poll::{Background, Poller, Report};
+use clumio_exporter::store::{AccountState, Identity, Replica, Snapshot, Store};
+use proptest::prelude::*;
+
+use crate::account::{DAY, START, Trouble};
+use crate::api::{Interrupt, SimulatedApi};
+use crate::checks::{check_counters, check_durations, check_gauges, check_uncommitted};
+use crate::clock_oracle::ClockOracle;
+use crate::holds::{Freedom, Holds};
+use crate::instants::check_instants;
+use crate::knowledge::Knowledge;
+use crate::schedule::{Change, Config, Schedule, Setup, micros};
+use crate::tally::{Happening, tally};
+use crate::truth::{View, published};
+
+/// Steps between two polls, at most.
+const MAX_STEPS: u32 = 2_000;
+
+/// One exporter that follows one account.
+pub struct Exporter<'a> {
+    pub api: &'a SimulatedApi,
+    store: Store,
+    poller: Poller<&'a SimulatedApi>,
+    pub setup: Setup,
+    pub config: Config,
+    clock: ClockOracle,
+    holds: Holds,
+    knowledge: Knowledge,
+    /// What the database has of the account, as of the last poll.
+    pub state: Option<AccountState>,
+    /// What was committed last.
+    pub committed: Option<Snapshot>,
+    /// True time from the begin of the last poll that was committed.
+    last_commit: i64,
+    /// Monotonic time of the processes before.
+    steady_before: i64,
+    /// Whether everything that can be found must have been found.
+    pub is_at_rest: bool,
+    /// What happened so far, for the message of a failure.
+    pub log: Vec<String>,
+}
+
+impl<'a> Exporter<'a> {
+    pub fn new(schedule: &Schedule, api: &'a SimulatedApi) -> Self {
+        let (setup, config) = (schedule.setup, schedule.config);
+        let store = Store::in_memory().expect("there must be memory");
+        let poller = Poller::new(api, replica(&store, &setup, &config), config.options(&setup));
+        Self {
+            api,
+            store,
+            poller,
+            setup,
+            config,
+            clock: ClockOracle::new(None),
+            holds: Holds::default(),
+            knowledge: Knowledge::new(schedule.account.lives.len()),
+            state: None,
+            committed: None,
+            last_commit: START,
+            steady_before: 0,
+            is_at_rest: false,
+            log: Vec::new(),
+        }
+    }
+
+    fn note(&mut self, event: &str) {
+        let at = Duration::from_micros((self.api.now() - START).unsigned_abs());
+        self.log.push(format!("{at:?} {event}"));
+    }
+
+    pub async fn change(&mut self, change: Change) -> Result<(), TestCaseError> {
+        match change {
+            Change::Nothing => {}
+            Change::Restart { is_clean } => self.end_process(is_clean).await?,
+            Change::RestartWith(config) => {
+                self.config = config;
+                self.end_process(true).await?;
+            }
+            Change::Reload(config) => {
+                tally(Happening::Reload);
+                self.note(&format!("reload {config:?}"));
+                self.config = config;
+                self.poller.reconfigure(self.api, config.options(&self.setup));
+            }
+            Change::Suspend(length) => {
+                tally(Happening::Suspended);
+                self.api.set_clocks(|clocks| clocks.suspend(length));
+            }
+            Change::SetDate(ahead) => {
+                let before = self.api.clocks().date_ahead;
+                let happening = if ahead < before { Happening::DateBack } else { Happening::DateForward };
+                tally(happening);
+                self.note(&format!("date ahead by {}s", ahead / 1_000_000));
+                self.api.set_clocks(|clocks| (clocks.date_ahead, clocks.frozen) = (ahead, None));
+            }
+            Change::FreezeDate => {
+                tally(Happening::DateFrozen);
+                self.note("date frozen");
+                self.api.set_clocks(|clocks| clocks.frozen = Some(clocks.now + clocks.date_ahead));
+            }
+            Change::SetLocal(ahead) => self.api.set_clocks(|clocks| clocks.local_ahead = ahead),
+        }
+        Ok(())
+    }
+
+    async fn end_process(&mut self, is_clean: bool) -> Result<(), TestCaseError> {
+        if is_clean {
+            tally(Happening::RestartClean);
+            let finished = self.poller.finish(self.api.clocks().moment()).await;
+            prop_assert!(finished.is_ok(), "cannot finish: {:?}", finished);
+        }
+        self.restart().await
+    }
+
+    /// Begins a process with what the database has.
+    async fn restart(&mut self) -> Result<(), TestCaseError> {
+        self.steady_before += self.steady();
+        self.api.set_clocks(|clocks| clocks.restart());
+        let replica = replica(&self.store, &self.setup, &self.config);
+        self.poller = Poller::new(self.api, replica, self.config.options(&self.setup));
+        self.poller.open().await.map_err(|error| TestCaseError::fail(format!("cannot open: {error}")))?;
+        let state = self.load().await?;
+        let found = self.poller.committed().cloned();
+        self.note(&format!("process begins at T {:?}", found.as_ref().map(|found| found.time)));
+        let is_changed = state.as_ref().map(fingerprint) != self.state.as_ref().map(fingerprint);
+        if is_changed {
+            tally(Happening::CommittedInCrash);
+        }
+        self.knowledge.note_state(state.as_ref());
+        if let Some(found) = &found {
+            self.check_found(found, state.as_ref(), is_changed)?;
+        } else {
+            prop_assert!(self.committed.is_none(), "what was committed is gone");
+        }
+        if found.is_some() && self.committed.is_none() {
+            self.knowledge.synced.get_or_insert(self.api.now());
+        }
+        self.clock = ClockOracle::new(state.as_ref().map(|state| state.marks.time));
+        self.holds = Holds::default();
+        self.knowledge.restart();
+        (self.state, self.committed) = (state, found);
+        Ok(())
+    }
+
+    /// Checks what a process finds: the numbers of the last commit, with the marks that were written.
+    fn check_found(
+        &self,
+        found: &Snapshot,
+        state: Option<&AccountState>,
+        is_changed: bool,
+    ) -> Result<(), TestCaseError> {
+        let now = published(found, self.setup.folds);
+        let before = self.committed.as_ref().map(|it| published(it, self.setup.folds)).unwrap_or_default();
+        let view = self.view(found, (self.last_commit, self.api.now()), state);
+        let bounds = view.bounds();
+        check_gauges(&bounds, &now)?;
+        check_instants(&view, found)?;
+        if is_changed {
+            let freedoms = now.keys().map(|series| (*series, Freedom::May)).collect();
+            return check_counters(&bounds, &freedoms, &before, &now);
+        }
+        let is_counter = |(series, _): &(_, _)| {
+            let (family, ..): &crate::truth::Series = series;
+            *family != crate::truth::Family::Tasks
+        };
+        let counters = |numbers: &std::collections::BTreeMap<crate::truth::Series, u64>| -> Vec<_> {
+            numbers.iter().map(|(series, number)| (*series, *number)).filter(is_counter).collect()
+        };
+        prop_assert_eq!(counters(&now), counters(&before), "a restart publishes other counters");
+        Ok(())
+    }
+
+    /// Polls once, checks what is published, and does what is to be done between polls. Gives whether it succeeded.
+    pub async fn poll(&mut self) -> Result<bool, TestCaseError> {
+        let has_succeeded = self.poll_only().await?;
+        if has_succeeded {
+            self.work_in_background().await?;
+        }
+        Ok(has_succeeded)
+    }
+
+    /// Polls once and checks what is published.
+    pub async fn poll_only(&mut self) -> Result<bool, TestCaseError> {
+        self.api.take_record();
+        let start = self.api.now();
+        let fails_commits = self.api.chance(self.api.behaviour.failing_commits);
+        if fails_commits {
+            self.store.set_fails_commits(true).await;
+        }
+        let outcome = drive(self.api, self.poller.poll()).await;
+        if fails_commits {
+            self.store.set_fails_commits(false).await;
+        }
+        let poll = (start, self.api.now());
+        match outcome {
+            Err(interrupt) => {
+                tally_crash(interrupt);
+                self.note("crash");
+                self.read_in_vain(poll).await?;
+                self.restart().await?;
+                Ok(false)
+            }
+            Ok(Err(error)) => {
+                tally(Happening::PollFailed);
+                self.note(&format!("poll failed: {error}"));
+                self.read_in_vain(poll).await?;
+                self.state = self.load().await?;
+                Ok(false)
+            }
+            Ok(Ok(report)) => {
+                self.check(report, poll).await?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Notes what a poll may have stored that failed.
+    async fn read_in_vain(&mut self, poll: (i64, i64)) -> Result<(), TestCaseError> {
+        let record = self.api.take_record();
+        self.clock.failed(&record, micros(self.config.overlap));
+        let state = self.load().await?;
+        self.knowledge.note_state(state.as_ref());
+        let date = record.first.map(|(date, received)| date.unwrap_or(received.wall));
+        self.knowledge.note_counts_from(date, self.committed.as_ref(), state.as_ref(), self.config.overlap);
+        let steady = self.steady_before + self.steady();
+        self.knowledge.note_uncertain(self.api, &record, poll, steady);
+        Ok(())
+    }
+
+    async fn check(&mut self, report: Report, poll: (i64, i64)) -> Result<(), TestCaseError> {
+        let Report { snapshot, uncommitted } = report;
+        let is_committed = uncommitted.is_none();
+        self.note(&format!("polled at T {} committed {is_committed}", snapshot.time));
+        let record = self.api.take_record();
+        self.check_time(&record, &snapshot, poll)?;
+        let state = self.load().await?;
+        self.knowledge.note_state(state.as_ref());
+        let date = record.first.map(|(date, received)| date.unwrap_or(received.wall));
+        self.knowledge.note_counts_from(date, self.committed.as_ref(), state.as_ref(), self.config.overlap);
+        let view = self.view(&snapshot, poll, state.as_ref());
+        let bounds = view.bounds();
+        let now = published(&snapshot, self.setup.folds);
+        let before = self.committed.as_ref().map(|it| published(it, self.setup.folds)).unwrap_or_default();
+        check_gauges(&bounds, &now)?;
+        check_instants(&view, &snapshot)?;
+        check_durations(&snapshot)?;
+        self.check_totals(&snapshot)?;
+        if !is_committed {
+            tally(Happening::CommitFailed);
+            check_uncommitted(&before, &now)?;
+            let steady = self.steady_before + self.steady();
+            self.knowledge.note_uncertain(self.api, &record, poll, steady);
+            return Ok(());
+        }
+        let first_steady = record.first.map_or(0, |(_, received)| to_micros(received.steady));
+        let freedoms = self.holds.freedoms(&snapshot, self.setup.folds, (self.setup.counter_hold, first_steady));
+        if freedoms.values().any(|freedom| *freedom == Freedom::Held) {
+            tally(Happening::HoldDelayed);
+        }
+        check_counters(&bounds, &freedoms, &before, &now)?;
+        self.tally_snapshot(&snapshot, state.as_ref());
+        let view = self.view(&snapshot, poll, state.as_ref());
+        let (traces, synced) = self.knowledge.learned(&view, &record, self.api);
+        (self.knowledge.traces, self.knowledge.synced) = (traces, Some(synced));
+        self.knowledge.begin_next_poll();
+        self.holds.publish(&snapshot, first_steady);
+        (self.state, self.committed, self.last_commit) = (state, Some(snapshot), poll.0);
+        Ok(())
+    }
+
+    fn check_time(
+        &mut self,
+        record: &crate::api::Record,
+        snapshot: &Snapshot,
+        poll: (i64, i64),
+    ) -> Result<(), TestCaseError> {
+        // The poll that ends the initial sync takes place after it.
+        let slack = if self.committed.is_none() { micros(poll.1 - poll.0) } else { Duration::ZERO };
+        let judged = self.clock.judge(record, snapshot.time, micros(self.config.overlap), slack);
+        let Some(judged) = judged else {
+            return Err(TestCaseError::fail(format!("T is {}: {record:?}, {:?}", snapshot.time, self.clock)));
+        };
+        if judged.is_confirmed_jump {
+            tally(Happening::JumpConfirmed);
+        }
+        if judged.is_doubted {
+            tally(Happening::JumpDoubted);
+        }
+        if !self.api.behaviour.has_date {
+            tally(Happening::LocalClockUsed);
+        }
+        Ok(())
+    }
+
+    fn check_totals(&self, snapshot: &Snapshot) -> Result<(), TestCaseError> {
+        let totals = |it: &Snapshot| (it.vanished_total, it.missed_total);
+        let (vanished, missed) = self.committed.as_ref().map(totals).unwrap_or_default();
+        let (now_vanished, now_missed) = totals(snapshot);
+        prop_assert!(now_vanished >= vanished && now_missed >= missed, "a total is lower than before");
+        let lives = &self.api.account.lives;
+        if self.setup.trouble == Trouble::None {
+            let all_have_creations = lives.iter().all(|life| life.lacks != crate::account::Lacks::Creation);
+            prop_assert!(!all_have_creations || snapshot.drift.unwrap_or(0) == 0, "drift {:?}", snapshot.drift);
+            prop_assert_eq!(now_missed, 0, "nothing is missed");
+        }
+        let gone = lives.iter().filter(|life| life.gone.is_some()).count() as u64;
+        let late = lives.iter().filter(|life| life.listed_after > self.setup.lateness).count() as u64;
+        prop_assert!(now_vanished <= gone, "{} vanished", now_vanished);
+        prop_assert!(now_missed <= late + gone, "{} missed", now_missed);
+        prop_assert!(snapshot.covered_from <= snapshot.time, "covered from later than T");
+        Ok(())
+    }
+
+    fn tally_snapshot(&self, snapshot: &Snapshot, state: Option<&AccountState>) {
+        let Some(before) = &self.committed else { return };
+        let removed = |state: Option<&AccountState>| state.map(|state| state.marks.forgotten_before);
+        let happened = [
+            (Happening::RowsRemoved, removed(state) > removed(self.state.as_ref())),
+            (Happening::CoveredFurtherBack, snapshot.covered_from < before.covered_from),
+            (Happening::Vanished, snapshot.vanished_total > before.vanished_total),
+            (Happening::Missed, snapshot.missed_total > before.missed_total),
+            (Happening::Drift, snapshot.drift.unwrap_or(0) != 0),
+        ];
+        happened.into_iter().filter(|(_, has_happened)| *has_happened).for_each(|(it, _)| tally(it));
+    }
+
+    /// Does what is to be done between polls, until that is done or the next poll is due.
+    async fn work_in_background(&mut self) -> Result<(), TestCaseError> {
+        self.api.set_background(true);
+        let start = self.api.now();
+        let mut interrupted = None;
+        let mut is_done = false;
+        for _ in 0..MAX_STEPS {
+            match drive(self.api, self.poller.background_step()).await {
+                Err(interrupt) => {
+                    interrupted = Some(interrupt);
+                    break;
+                }
+                Ok(Ok(Background::More)) => {}
+                Ok(Ok(Background::Done)) => {
+                    is_done = true;
+                    break;
+                }
+                Ok(Err(error)) => {
+                    tally(Happening::BackgroundFailed);
+                    self.note(&format!("background failed: {error}"));
+                    is_done = true;
+                    break;
+                }
+            }
+        }
+        self.api.set_background(false);
+        prop_assert!(is_done || interrupted.is_some(), "the work between polls never ends");
+        let record = self.api.take_record();
+        let steady = self.steady_before + self.steady();
+        self.knowledge.note_uncertain(self.api, &record, (start, self.api.now()), steady);
+        match interrupted {
+            None => {}
+            Some(Interrupt::Stop) => tally(Happening::BackgroundStopped),
+            Some(crash) => {
+                tally_crash(crash);
+                self.note("crash between polls");
+                self.restart().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What bounds depend on at a poll.
+    fn view(&self, snapshot: &Snapshot, (start, end): (i64, i64), state: Option<&AccountState>) -> View<'_> {
+        let stale_by = self.setup.stale_by;
+        let Knowledge { traces, synced, baseline, counts_from, .. } = &self.knowledge;
+        let hidden_from = if synced.is_none() { START } else { start };
+        let clocks = self.api.clocks();
+        let covered_from = snapshot.covered_from.as_microsecond();
+        let forgotten = state.map_or(i64::MIN, |state| state.marks.forgotten_before.as_microsecond());
+        View {
+            account: &self.api.account,
+            traces,
+            folds: self.setup.folds,
+            poll: (start - stale_by, end),
+            time: snapshot.time.as_microsecond(),
+            local: clocks.now + clocks.local_ahead,
+            window: to_micros(snapshot.window),
+            covered_from,
+            forgotten_before: forgotten.max(self.forgotten_if_uncommitted(covered_from)),
+            lateness: self.setup.lateness,
+            sync_began: synced.is_none().then_some(START),
+            synced: *synced,
+            baseline: *baseline,
+            counts_from: if synced.is_none() { baseline.0 + 1 } else { *counts_from },
+            hides_rows: self.api.account.hides_rows(hidden_from - stale_by, end),
+            steady: (self.steady() - (end - start), self.steady_before + self.steady()),
+            is_at_rest: self.is_at_rest,
+        }
+    }
+
+    /// A transaction that was not committed may have removed rows: then it covers less than what was committed.
+    fn forgotten_if_uncommitted(&self, covered_from: i64) -> i64 {
+        let before = self.committed.as_ref().map(|it| it.covered_from.as_microsecond());
+        before.filter(|before| *before < covered_from).map_or(i64::MIN, |_| covered_from)
+    }
+
+    async fn load(&self) -> Result<Option<AccountState>, TestCaseError> {
+        if !self.poller.replica().is_open() {
+            return Ok(None);
+        }
+        let state = self.poller.replica().load().await;
+        state.map_err(|error| TestCaseError::fail(format!("cannot load: {error}")))
+    }
+
+    fn steady(&self) -> i64 {
+        to_micros(self.api.clocks().steady())
+    }
+
+    /// Checks that nothing is held, doubted or left to read.
+    pub fn check_settled(&self) -> Result<(), TestCaseError> {
+        let (Some(committed), Some(state)) = (&self.committed, &self.state) else {
+            return Err(TestCaseError::fail("nothing is published"));
+        };
+        let steady = self.steady();
+        let freedoms = self.holds.freedoms(committed, self.setup.folds, (self.setup.counter_hold, steady));
+        prop_assert!(freedoms.values().all(|it| *it == Freedom::Free), "a hold never ends");
+        let off = (committed.time.as_microsecond() - self.api.now()).abs();
+        prop_assert!(off < DAY / 24, "the time is never believed: {}", committed.time);
+        let kept = self.config.retention.max(self.config.lookback);
+        let target = (committed.time.as_microsecond() - kept).max(state.marks.horizon.as_microsecond());
+        let covered_from = committed.covered_from.as_microsecond();
+        prop_assert!(covered_from <= target, "the history is not complete: {}", committed.covered_from);
+        Ok(())
+    }
+
+    /// Whether what is open and what is new fit a page each, and nothing is missing.
+    pub fn rest_fits_pages(&self) -> bool {
+        let Some(watermark) = self.committed.as_ref().and_then(|it| it.watermark) else { return false };
+        let new_from = watermark.as_microsecond() - self.config.overlap - 3_000_000;
+        let lives = &self.api.account.lives;
+        let open = lives.iter().filter(|life| life.ended().is_none()).count();
+        let new = lives.iter().filter(|life| life.created() >= new_from).count();
+        let behaviour = &self.api.behaviour;
+        let limit = behaviour.max_limit.min(self.config.page_size);
+        let is_accepted = behaviour.max_accepted_limit.is_none_or(|most| self.config.page_size <= most);
+        is_accepted && open.max(new) < limit as usize && behaviour.count_cap.is_none()
+    }
+}
+
+fn replica(store: &Store, setup: &Setup, config: &Config) -> Replica {
+    let identity = Identity { base_url: "https://api.example.com".to_owned(), organizational_unit: None };
+    Replica::new(store.clone(), "prod".to_owned(), identity, config.rules(setup))
+}
+
+/// What changes with every commit of rows, and not with the time alone.
+fn fingerprint(state: &AccountState) -> impl PartialEq + use<> {
+    (state.rows, state.missed_total, state.vanished_total, state.sync_from, state.last_success)
+}
+
+fn to_micros(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).expect("the duration must be in range")
+}
+
+fn tally_crash(interrupt: Interrupt) {
+    tally(match interrupt {
+        Interrupt::CrashAtRequest => Happening::CrashAtRequest,
+        Interrupt::CrashAfterResponse | Interrupt::Stop => Happening::CrashAfterResponse,
+    });
+}
+
+/// Runs something until it is done, or interrupted.
+async fn drive<T>(api: &SimulatedApi, work: impl Future<Output = T>) -> Result<T, Interrupt> {
+    let mut work = pin!(work);
+    let outcome = poll_fn(|context| match work.as_mut().poll(context) {
+        Poll::Ready(done) => Poll::Ready(Ok(done)),
+        Poll::Pending => match api.take_interrupt() {
+            Some(interrupt) => Poll::Ready(Err(interrupt)),
+            None => Poll::Pending,
+        },
+    })
+    .await;
+    api.take_interrupt();
+    outcome
+}
+
