@@ -67,7 +67,7 @@ pub(super) fn watermark(db: &Connection, account: i64, time: Timestamp) -> Resul
 /// Open tasks by kind and status.
 fn open(db: &Connection, account: i64) -> Result<HashMap<(i64, StatusId), Open>> {
     let mut query = db.prepare_cached(
-        "SELECT kind, status, count(*), min(created) FROM task
+        "SELECT kind, status, count(*), min(created) FROM task INDEXED BY task_followed
          WHERE account = ?1 AND phase <> 2 AND phase = 0 GROUP BY kind, status",
     )?;
     let rows = query.query_map([account], |row| {
@@ -80,14 +80,15 @@ fn open(db: &Connection, account: i64) -> Result<HashMap<(i64, StatusId), Open>>
 /// Tasks of a kind that ended with a status within the window. One range of the index for each pair: grouping would
 /// sort every row of the window.
 fn ended_within(db: &Connection, kind: i64, status: StatusId, window_start: i64) -> Result<u64> {
-    let mut query =
-        db.prepare_cached("SELECT count(*) FROM task WHERE kind = ?1 AND status = ?2 AND ended > ?3")?;
+    let mut query = db.prepare_cached(
+        "SELECT count(*) FROM task INDEXED BY task_ended WHERE kind = ?1 AND status = ?2 AND ended > ?3",
+    )?;
     Ok(query.query_row((kind, status.0, window_start), |row| row.get(0))?)
 }
 
 fn last_ended(db: &Connection, kind: i64, status: StatusId) -> Result<Option<i64>> {
     let mut query = db.prepare_cached(
-        "SELECT max(ended) FROM task WHERE kind = ?1 AND status = ?2 AND ended IS NOT NULL",
+        "SELECT max(ended) FROM task INDEXED BY task_ended WHERE kind = ?1 AND status = ?2 AND ended IS NOT NULL",
     )?;
     Ok(query.query_row((kind, status.0), |row| row.get(0))?)
 }

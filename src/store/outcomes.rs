@@ -111,7 +111,7 @@ fn periods(db: &Connection, account: i64, time: Timestamp, window: Duration) -> 
 
 fn ended_between(db: &Connection, kind: i64, status: StatusId, (from, to): (i64, i64)) -> Result<u64> {
     let mut query = db.prepare_cached(
-        "SELECT count(*) FROM task WHERE kind = ?1 AND status = ?2 AND ended >= ?3 AND ended < ?4",
+        "SELECT count(*) FROM task INDEXED BY task_ended WHERE kind = ?1 AND status = ?2 AND ended >= ?3 AND ended < ?4",
     )?;
     Ok(query.query_row((kind, status.0, from, to), |row| row.get(0))?)
 }
@@ -120,7 +120,7 @@ fn failed(db: &Connection, account: i64, time: Timestamp) -> Result<Vec<FailedTa
     let mut query = db.prepare_cached(
         "SELECT task.id, category, kind.type, status, word, created, ended,
                 entity.type, entity.key, entity.has_id, entity.name, parent.type, parent.key, parent.has_id, parent.name
-         FROM task JOIN kind ON kind.id = kind
+         FROM task INDEXED BY task_failed JOIN kind ON kind.id = kind
          LEFT JOIN unknown_status ON unknown_status.id = status
          LEFT JOIN entity ON entity.id = entity
          LEFT JOIN entity AS parent ON parent.id = parent

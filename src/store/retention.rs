@@ -19,7 +19,7 @@ pub(super) fn remove_old(
 ) -> Result<()> {
     let mut remove_ended = db.prepare_cached(
         "DELETE FROM task WHERE (account, id) IN (
-             SELECT account, id FROM task
+             SELECT account, id FROM task INDEXED BY task_created
              WHERE account = ?1 AND created < ?2 AND ended < ?2 AND phase = 2 LIMIT ?3)",
     )?;
     let ended = remove_ended.execute((account, micros(state.marks.horizon), MAX_REMOVED))?;
@@ -28,7 +28,7 @@ pub(super) fn remove_old(
     }
     let retention = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
     let mut remove_vanished =
-        db.prepare_cached("DELETE FROM task WHERE account = ?1 AND phase <> 2 AND phase = 3 AND since < ?2")?;
+        db.prepare_cached("DELETE FROM task INDEXED BY task_followed WHERE account = ?1 AND phase <> 2 AND phase = 3 AND since < ?2")?;
     let vanished = remove_vanished.execute((account, elapsed.saturating_sub(retention)))?;
     state.rows = state.rows.saturating_sub((ended + vanished) as u64);
     Ok(())

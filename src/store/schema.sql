@@ -56,7 +56,8 @@ CREATE TABLE task (
     missing INTEGER, -- polls in which it was missing
     PRIMARY KEY (account, id)
 ) STRICT, WITHOUT ROWID;
--- Queries repeat the conditions of these indexes, because SQLite uses a partial index only then.
+-- Queries repeat the conditions of partial indexes, because SQLite uses them only then, and name the index: without
+-- statistics, the planner may prefer a scan of the whole account.
 CREATE INDEX task_created ON task (account, created);
 CREATE INDEX task_ended ON task (kind, status, ended) WHERE ended IS NOT NULL;
 CREATE INDEX task_followed ON task (account, phase, kind, status, created) WHERE phase <> 2;

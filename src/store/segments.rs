@@ -59,9 +59,9 @@ pub(super) fn trim(db: &Connection, account: i64, from: Timestamp, until: Timest
 /// Rows created from `from` until before `to`. Vanished ones are left out, because the API does not return them.
 pub(super) fn count(db: &Connection, account: i64, from: Timestamp, to: Timestamp) -> Result<u64> {
     let mut all =
-        db.prepare_cached("SELECT count(*) FROM task WHERE account = ?1 AND created >= ?2 AND created < ?3")?;
+        db.prepare_cached("SELECT count(*) FROM task INDEXED BY task_created WHERE account = ?1 AND created >= ?2 AND created < ?3")?;
     let mut vanished = db.prepare_cached(
-        "SELECT count(*) FROM task
+        "SELECT count(*) FROM task INDEXED BY task_followed
          WHERE account = ?1 AND phase <> 2 AND phase = 3 AND created >= ?2 AND created < ?3",
     )?;
     let range = (account, micros(from), micros(to));
@@ -82,7 +82,7 @@ pub(super) fn quiet_second(
     let from = (near - MAX_MOVE).max(micros(bounds.0));
     let to = (near + MAX_MOVE).min(micros(bounds.1));
     let mut query = db.prepare_cached(
-        "SELECT created FROM task WHERE account = ?1 AND created BETWEEN ?2 AND ?3 ORDER BY created",
+        "SELECT created FROM task INDEXED BY task_created WHERE account = ?1 AND created BETWEEN ?2 AND ?3 ORDER BY created",
     )?;
     let rows = query.query_map((account, from, to), |row| row.get(0))?;
     let created: Vec<i64> = rows.collect::<rusqlite::Result<_>>()?;

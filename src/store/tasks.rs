@@ -192,7 +192,8 @@ pub(super) fn find(db: &Connection, account: i64, id: &TaskId) -> Result<Option<
 pub(super) fn provisional(db: &Connection, account: i64) -> Result<Vec<(TaskId, Row)>> {
     let mut query = db.prepare_cached(
         "SELECT id, kind, status, phase, created, started, ended, entity, parent, flags, since, missing
-         FROM task WHERE account = ?1 AND phase <> 2 AND phase = 1",
+         FROM task INDEXED BY task_followed
+         WHERE account = ?1 AND phase <> 2 AND phase = 1",
     )?;
     let rows = query.query_map([account], |row| Ok((read_id(row, 0)?, read(row, 1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -222,8 +223,10 @@ fn read(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Row> {
 
 /// The ids of open and provisional tasks, which every poll has to read.
 pub(super) fn followed(db: &Connection, account: i64) -> Result<Vec<TaskId>> {
-    let mut query =
-        db.prepare_cached("SELECT id FROM task WHERE account = ?1 AND phase <> 2 AND phase IN (0, 1)")?;
+    let mut query = db.prepare_cached(
+        "SELECT id FROM task INDEXED BY task_followed
+         WHERE account = ?1 AND phase <> 2 AND phase IN (0, 1)",
+    )?;
     let ids = query.query_map([account], |row| read_id(row, 0))?;
     Ok(ids.collect::<rusqlite::Result<_>>()?)
 }
@@ -231,7 +234,8 @@ pub(super) fn followed(db: &Connection, account: i64) -> Result<Vec<TaskId>> {
 /// The ids of at most `limit` vanished tasks, oldest creation first, after skipping `offset` of them.
 pub(super) fn vanished(db: &Connection, account: i64, offset: u64, limit: u64) -> Result<Vec<TaskId>> {
     let mut query = db.prepare_cached(
-        "SELECT id FROM task WHERE account = ?1 AND phase <> 2 AND phase = 3 ORDER BY kind, status, created LIMIT ?3 OFFSET ?2",
+        "SELECT id FROM task INDEXED BY task_followed
+         WHERE account = ?1 AND phase <> 2 AND phase = 3 ORDER BY kind, status, created LIMIT ?3 OFFSET ?2",
     )?;
     let ids = query.query_map(rusqlite::params![account, offset, limit], |row| read_id(row, 0))?;
     Ok(ids.collect::<rusqlite::Result<_>>()?)
@@ -241,9 +245,10 @@ pub(super) fn vanished(db: &Connection, account: i64, offset: u64, limit: u64) -
 /// far ahead of what the next tasks are stamped with.
 pub(super) fn newest(db: &Connection, account: i64) -> Result<Option<(Timestamp, TaskId)>> {
     let mut query = db.prepare_cached(
-        "SELECT created, id FROM task WHERE account = ?1 AND phase <> 3 AND flags & ?2 <> 0
+        "SELECT created, id FROM task INDEXED BY task_created WHERE account = ?1 AND phase <> 3 AND flags & ?2 <> 0
          ORDER BY created DESC LIMIT 1",
     )?;
-    let newest = query.query_row([account, CREATION_GIVEN], |row| Ok((timestamp(row.get(0)?), read_id(row, 1)?)));
+    let newest =
+        query.query_row([account, CREATION_GIVEN], |row| Ok((timestamp(row.get(0)?), read_id(row, 1)?)));
     Ok(newest.optional()?)
 }

@@ -106,8 +106,12 @@ impl SimulatedApi {
             record: Record::default(),
             settled: HashSet::new(),
         };
-        let mut labels: Vec<_> =
-            account.lives.iter().enumerate().map(|(index, life)| (index, RowLabels::new(index, life))).collect();
+        let mut labels: Vec<_> = account
+            .lives
+            .iter()
+            .enumerate()
+            .map(|(index, life)| (index, RowLabels::new(index, life)))
+            .collect();
         labels.sort_by_key(|(index, _)| account.lives[*index].created);
         Self { account, behaviour, flaw, labels, state: Mutex::new(state) }
     }
@@ -229,7 +233,8 @@ impl SimulatedApi {
         let page: Vec<_> = rows.into_iter().skip(skipped).take(limit as usize).collect();
         for &(index, _, at) in &page {
             let has_ended = self.account.lives[index].has_ended(at);
-            if !has_ended && settled.contains(&index) && self.account.lives[index].has_ended(state.clocks.now) {
+            if !has_ended && settled.contains(&index) && self.account.lives[index].has_ended(state.clocks.now)
+            {
                 tally(Happening::RowShownOpenAgain);
             }
             let is_direct = !matches!(filter, Filter::Created { .. });

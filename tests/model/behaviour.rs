@@ -77,8 +77,10 @@ impl Behaviour {
     pub fn within(self, setup: &Setup) -> Self {
         let mut within = Self { stale_by: setup.stale_by, ..self };
         // A row that is gone and that a lagging replica still shows makes up for one that slipped.
-        let hides_rows = matches!(setup.trouble, Trouble::Vanishing | Trouble::Masked | Trouble::PermissionLost);
-        if hides_rows && (setup.stale_by > 0 || within.count_cap.is_some()) && within.order == Order::Unstable {
+        let hides_rows =
+            matches!(setup.trouble, Trouble::Vanishing | Trouble::Masked | Trouble::PermissionLost);
+        if hides_rows && (setup.stale_by > 0 || within.count_cap.is_some()) && within.order == Order::Unstable
+        {
             within.order = Order::Scattered;
         }
         within

@@ -40,7 +40,8 @@ impl ClockOracle {
     /// A poll ended without result.
     pub fn failed(&mut self, record: &Record, overlap: Duration) {
         let Some(first) = record.first else { return };
-        let read = self.possible.iter().map(|known| known.read(first.0, first.1.wall, first.1.steady, overlap).0);
+        let read =
+            self.possible.iter().map(|known| known.read(first.0, first.1.wall, first.1.steady, overlap).0);
         let read: Vec<_> = read.collect();
         if !record.has_other || record.begins_with_other {
             self.possible.extend(read);
@@ -51,12 +52,18 @@ impl ClockOracle {
 
     /// The time of a poll with this record that published `time`; none if it must have been another one. `slack` is how
     /// long after the first response the poll may have taken its time.
-    pub fn judge(&mut self, record: &Record, time: Timestamp, overlap: Duration, slack: Duration) -> Option<Judged> {
+    pub fn judge(
+        &mut self,
+        record: &Record,
+        time: Timestamp,
+        overlap: Duration,
+        slack: Duration,
+    ) -> Option<Judged> {
         let (date, received) = record.first?;
-        let read = self.possible.iter().map(|known| known.read(date, received.wall, received.steady, overlap));
-        let fitting: Vec<_> = read
-            .filter(|(_, judged)| judged.time <= time && elapsed(judged.time, time) <= slack)
-            .collect();
+        let read =
+            self.possible.iter().map(|known| known.read(date, received.wall, received.steady, overlap));
+        let fitting: Vec<_> =
+            read.filter(|(_, judged)| judged.time <= time && elapsed(judged.time, time) <= slack).collect();
         self.possible = fitting.iter().map(|(known, _)| *known).collect();
         fitting.first().map(|(_, judged)| *judged)
     }
@@ -65,7 +72,13 @@ impl ClockOracle {
 // === impl Known ===
 
 impl Known {
-    fn read(self, date: Option<Timestamp>, wall: Timestamp, steady: Duration, overlap: Duration) -> (Self, Judged) {
+    fn read(
+        self,
+        date: Option<Timestamp>,
+        wall: Timestamp,
+        steady: Duration,
+        overlap: Duration,
+    ) -> (Self, Judged) {
         let server = date.unwrap_or(wall);
         let expected = self.last.map(|(last, at)| later(last, steady.saturating_sub(at.unwrap_or(steady))));
         let is_expected = match (expected, self.last) {

@@ -46,12 +46,19 @@ impl Part {
 }
 
 /// Adds a life that the counter of ended tasks counts so often. `is_given` says whether its end is the API's own.
-pub fn add(numbers: &mut BTreeMap<Series, Bounds>, group: usize, life: &Life, counted: Bounds, is_given: bool) {
+pub fn add(
+    numbers: &mut BTreeMap<Series, Bounds>,
+    group: usize,
+    life: &Life,
+    counted: Bounds,
+    is_given: bool,
+) {
     let Some(ran) = life.ends_after else { return };
     for part in Part::all() {
         let mut add = |family, status, by: Bounds| {
             let number = numbers.entry((family, group, status)).or_default();
-            number.add(Bounds { least: counted.least * by.least, most: counted.most.saturating_mul(by.most) });
+            number
+                .add(Bounds { least: counted.least * by.least, most: counted.most.saturating_mul(by.most) });
         };
         let exactly = |by| Bounds { least: by, most: by };
         let anything = match part {

@@ -260,7 +260,8 @@ impl<'a> Exporter<'a> {
             return Ok(());
         }
         let first_steady = record.first.map_or(0, |(_, received)| to_micros(received.steady));
-        let freedoms = self.holds.freedoms(&snapshot, self.setup.folds, (self.setup.counter_hold, first_steady));
+        let freedoms =
+            self.holds.freedoms(&snapshot, self.setup.folds, (self.setup.counter_hold, first_steady));
         if freedoms.values().any(|freedom| *freedom == Freedom::Held) {
             tally(Happening::HoldDelayed);
         }
@@ -307,7 +308,11 @@ impl<'a> Exporter<'a> {
         let lives = &self.api.account.lives;
         if self.setup.trouble == Trouble::None {
             let all_have_creations = lives.iter().all(|life| life.lacks != crate::account::Lacks::Creation);
-            prop_assert!(!all_have_creations || snapshot.drift.unwrap_or(0) == 0, "drift {:?}", snapshot.drift);
+            prop_assert!(
+                !all_have_creations || snapshot.drift.unwrap_or(0) == 0,
+                "drift {:?}",
+                snapshot.drift
+            );
             prop_assert_eq!(now_missed, 0, "nothing is missed");
         }
         let gone = lives.iter().filter(|life| life.gone.is_some()).count() as u64;
@@ -486,4 +491,3 @@ async fn drive<T>(api: &SimulatedApi, work: impl Future<Output = T>) -> Result<T
     api.take_interrupt();
     outcome
 }
-

@@ -37,9 +37,8 @@ fn check_origin(view: &View<'_>, group_here: usize, sample: &StatusSample) -> Re
         prop_assert!(last <= view.time, "the last {} is later than T", status);
         let is_it = |(life, trace): (&Life, &Trace)| {
             let ends = view.ends(life, trace).filter(|_| life.has_ended(view.poll.1));
-            let is_it = ends.is_some_and(|(least, most)| {
-                (least.min(view.time)..=most.min(view.time)).contains(&last)
-            });
+            let is_it = ends
+                .is_some_and(|(least, most)| (least.min(view.time)..=most.min(view.time)).contains(&last));
             is_here(life) && is_it && life.listed() <= view.poll.1 && ENDED[life.outcome] == status
         };
         prop_assert!(lives.any(is_it), "no task {} last: {}", status, last);
@@ -48,12 +47,7 @@ fn check_origin(view: &View<'_>, group_here: usize, sample: &StatusSample) -> Re
 }
 
 /// No task that the exporter knows for certain is older, or ended later.
-fn check_life(
-    view: &View<'_>,
-    snapshot: &Snapshot,
-    life: &Life,
-    trace: &Trace,
-) -> Result<(), TestCaseError> {
+fn check_life(view: &View<'_>, snapshot: &Snapshot, life: &Life, trace: &Trace) -> Result<(), TestCaseError> {
     let of_group = |status: &'static str| {
         let here = group(life.kind, view.folds);
         samples(snapshot)

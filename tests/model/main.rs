@@ -49,9 +49,7 @@ async fn follow(schedule: Schedule, flaw: Flaw) -> Result<(), TestCaseError> {
     let api = SimulatedApi::new(schedule.account.clone(), schedule.behaviour.clone(), flaw);
     let mut exporter = Exporter::new(&schedule, &api);
     steps(&mut exporter, schedule).await.map_err(|error| match error {
-        TestCaseError::Fail(why) => {
-            TestCaseError::fail(format!("{why}; what happened: {:#?}", exporter.log))
-        }
+        TestCaseError::Fail(why) => TestCaseError::fail(format!("{why}; what happened: {:#?}", exporter.log)),
         reject @ TestCaseError::Reject(_) => reject,
     })
 }

@@ -63,7 +63,9 @@ pub struct Step {
 pub enum Change {
     Nothing,
     /// The process ends, in order or not, and another begins.
-    Restart { is_clean: bool },
+    Restart {
+        is_clean: bool,
+    },
     /// The same, with another configuration.
     RestartWith(Config),
     Reload(Config),
@@ -137,7 +139,11 @@ pub fn schedules() -> impl Strategy<Value = Schedule> {
         let account = accounts(setup.lateness, setup.trouble);
         let behaviour = behaviours().prop_map(move |behaviour| {
             let within = behaviour.within(&setup);
-            if setup.sets_clocks { Behaviour { slowest: within.slowest.min(SECOND), ..within } } else { within }
+            if setup.sets_clocks {
+                Behaviour { slowest: within.slowest.min(SECOND), ..within }
+            } else {
+                within
+            }
         });
         (Just(setup), configs(overlap), account, behaviour, steps(setup, overlap)).prop_map(
             |(setup, config, account, behaviour, steps)| {
@@ -202,8 +208,8 @@ fn steps(setup: Setup, overlap: i64) -> impl Strategy<Value = Vec<Step>> {
     let suspended = prop_oneof![0..(10 * MINUTE), 0..(8 * HOUR)];
     let trouble = setup.trouble;
     let config = move || configs(overlap).prop_map(move |config| config.at_least_a_day_for(trouble));
-    let change = (0..20_u32, config(), off, suspended).prop_map(move |(kind, config, off, suspended)| {
-        match kind {
+    let change =
+        (0..20_u32, config(), off, suspended).prop_map(move |(kind, config, off, suspended)| match kind {
             0 | 1 => Change::Restart { is_clean: kind == 0 },
             2 if setup.reloads => Change::RestartWith(config),
             3..=5 if setup.reloads => Change::Reload(config),
@@ -212,8 +218,7 @@ fn steps(setup: Setup, overlap: i64) -> impl Strategy<Value = Vec<Step>> {
             11..=12 if setup.sets_clocks => Change::SetLocal(off),
             13 if setup.sets_clocks => Change::Suspend(suspended),
             _ => Change::Nothing,
-        }
-    });
+        });
     let step = (pause, change).prop_map(|(pause, change)| Step { pause, change });
     proptest::collection::vec(step, 1..16)
 }

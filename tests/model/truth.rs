@@ -146,7 +146,11 @@ impl View<'_> {
         if trace.sight != Sight::Never {
             return true;
         }
-        if life.created() < self.covered_from || self.hides_rows || trace.is_missed || !life.is_shown_throughout(self.poll) {
+        if life.created() < self.covered_from
+            || self.hides_rows
+            || trace.is_missed
+            || !life.is_shown_throughout(self.poll)
+        {
             return false;
         }
         let is_audited = self.is_at_rest && life.created() > self.time - self.window;
@@ -247,7 +251,9 @@ impl View<'_> {
         if life.listed() > self.poll.1 {
             return Bounds::default();
         }
-        let Some(synced) = self.synced.or(self.sync_began.map(|_| i64::MAX)) else { return Bounds::default() };
+        let Some(synced) = self.synced.or(self.sync_began.map(|_| i64::MAX)) else {
+            return Bounds::default();
+        };
         let is_first_read_now = self.is_untroubled(life) && life.listed() > synced;
         let is_after_baseline = life.created() > self.baseline.1 && life.lacks != Lacks::Creation;
         let certainly = (is_first_read_now || is_after_baseline)

@@ -4,7 +4,6 @@ mod database;
 mod holds;
 mod limits;
 mod merge;
-mod plans;
 mod rows;
 
 use std::time::Duration;
