@@ -158,7 +158,9 @@ impl<'a> Exporter<'a> {
     ) -> Result<(), TestCaseError> {
         let now = published(found, self.setup.folds);
         let before = self.committed.as_ref().map(|it| published(it, self.setup.folds)).unwrap_or_default();
-        let view = self.view(found, (self.last_commit, self.api.now()), state);
+        let mut view = self.view(found, (self.last_commit, self.api.now()), state);
+        // After an outage, what is new is committed in slices: the process may have ended between two of them.
+        view.hides_rows |= is_changed;
         let bounds = view.bounds();
         check_gauges(&bounds, &now)?;
         check_instants(&view, found)?;
