@@ -271,7 +271,8 @@ impl<'a> Exporter<'a> {
         let view = self.view(&snapshot, poll, state.as_ref());
         let (traces, synced) = self.knowledge.learned(&view, &record, self.api);
         (self.knowledge.traces, self.knowledge.synced) = (traces, Some(synced));
-        self.knowledge.begin_next_poll();
+        self.knowledge.counts_from = i64::MAX;
+        self.knowledge.note_counts_from(None, Some(&snapshot), state.as_ref(), self.config.overlap);
         self.holds.publish(&snapshot, first_steady);
         (self.state, self.committed, self.last_commit) = (state, Some(snapshot), poll.0);
         Ok(())
