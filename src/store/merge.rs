@@ -149,7 +149,9 @@ impl Context {
         if let Some(ended) = self.plausible_end(reading) {
             return (ended, true);
         }
-        let is_old = is_first && matches!(self.source, Source::InitialSync | Source::History);
+        // A row from before the horizon may be one that was removed: its end is not news.
+        let is_removed = reading.created.is_some_and(|created| created < self.forgotten_before);
+        let is_old = is_first && (is_removed || matches!(self.source, Source::InitialSync | Source::History));
         let guess = if is_old { reading.started.or(reading.created) } else { None };
         (guess.unwrap_or(self.time), false)
     }
@@ -192,7 +194,8 @@ impl Row {
         if phase != Phase::Open {
             row.set_end(context.end(reading, true));
         }
-        let is_forgotten = row.ended.is_some_and(|ended| created.max(ended) < context.forgotten_before);
+        let last_change = row.ended.map(|ended| reading.created.unwrap_or(ended).max(ended));
+        let is_forgotten = last_change.is_some_and(|at| at < context.forgotten_before);
         let counts_created = created >= context.counts_from && !is_forgotten;
         // What is still open has not ended before the baseline.
         let is_after_baseline = row.ended.is_none_or(|ended| ended > context.baseline);

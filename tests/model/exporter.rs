@@ -158,7 +158,9 @@ impl<'a> Exporter<'a> {
     ) -> Result<(), TestCaseError> {
         let now = published(found, self.setup.folds);
         let before = self.committed.as_ref().map(|it| published(it, self.setup.folds)).unwrap_or_default();
-        let view = self.view(found, (self.last_commit, self.api.now()), state);
+        let mut view = self.view(found, (self.last_commit, self.api.now()), state);
+        // After an outage, what is new is committed in slices: the process may have ended between two of them.
+        view.hides_rows |= is_changed;
         let bounds = view.bounds();
         check_gauges(&bounds, &now)?;
         check_instants(&view, found)?;
@@ -270,7 +272,8 @@ impl<'a> Exporter<'a> {
         let view = self.view(&snapshot, poll, state.as_ref());
         let (traces, synced) = self.knowledge.learned(&view, &record, self.api);
         (self.knowledge.traces, self.knowledge.synced) = (traces, Some(synced));
-        self.knowledge.begin_next_poll();
+        self.knowledge.counts_from = i64::MAX;
+        self.knowledge.note_counts_from(None, Some(&snapshot), state.as_ref(), self.config.overlap);
         self.holds.publish(&snapshot, first_steady);
         (self.state, self.committed, self.last_commit) = (state, Some(snapshot), poll.0);
         Ok(())

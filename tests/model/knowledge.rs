@@ -54,10 +54,6 @@ impl Knowledge {
         self.counts_from = self.counts_from.min(least);
     }
 
-    pub fn begin_next_poll(&mut self) {
-        self.counts_from = i64::MAX;
-    }
-
     /// Notes rows that may have been stored.
     pub fn note_uncertain(&mut self, api: &SimulatedApi, record: &Record, poll: (i64, i64), steady: i64) {
         let clocks = api.clocks();
@@ -81,13 +77,15 @@ impl Knowledge {
                 let dates = record.first.and_then(|(date, _)| date).map(|date| date.as_microsecond());
                 let ended = life.ended().unwrap_or(clocks.now);
                 let guesses = guesses.into_iter().chain(dates).chain([life.created(), life.started()]);
-                let is_given = life.lacks != Lacks::End && guesses.clone().any(|at| at + 24 * HOUR >= ended);
+                let is_given = life.lacks != Lacks::End && guesses.clone().take(3).all(|at| at + 24 * HOUR >= ended);
                 let range = if is_given {
                     (ended, ended)
                 } else {
+                    let guesses = guesses.chain([ended]);
                     (guesses.clone().min().unwrap_or(ended) - HOUR, guesses.max().unwrap_or(ended) + HOUR)
                 };
                 trace.ends = Some(merged(trace.ends, range));
+                trace.has_guessed_end |= !is_given;
             }
         }
         if is_missed {
@@ -136,6 +134,7 @@ impl Knowledge {
                 let is_update = view.is_end_given(life) && is_stored && !open[index];
                 let ends = if is_update { view.end_now(life) } else { view.ends(life, before) };
                 trace.ends = ends;
+                trace.has_guessed_end |= !view.is_end_given(life);
                 if !view.is_end_given(life) && life.lacks != Lacks::End {
                     tally(Happening::EndDiscarded);
                 }

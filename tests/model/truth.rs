@@ -38,6 +38,8 @@ pub struct Trace {
     pub created: Bounds,
     /// Which ends its row may have.
     pub ends: Option<(i64, i64)>,
+    /// Whether its row may ever have had another end than its own.
+    pub has_guessed_end: bool,
     /// Monotonic time since which it is certainly known in this process that it ended, and may be known in any.
     pub ended_since: Option<i64>,
     pub maybe_ended_since: Option<i64>,
@@ -130,7 +132,8 @@ impl View<'_> {
             numbers.entry((Family::Created, group, "")).or_default().add(self.created(life, trace));
             let ended = self.ended(life, trace);
             numbers.entry((Family::Ended, group, ENDED[life.outcome])).or_default().add(ended);
-            let is_given = life.lacks != Lacks::End && trace.ends.is_none_or(|(least, most)| least == most);
+            let is_given =
+                !trace.has_guessed_end && (trace.sight == Sight::Ended || self.is_end_given(life));
             durations::add(&mut numbers, group, life, ended, is_given);
         }
         numbers
