@@ -44,11 +44,18 @@ impl<L: TaskList> Poller<L> {
         let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
         let from = sync_from.max(earlier(time, LISTED_FOR));
         let mut pieces = vec![Range { from, to: Some(time.max(from)) }];
+        // Larger transactions write fewer pages, so small pieces are committed together.
+        let mut read = Vec::new();
         while let Some(piece) = pieces.pop() {
             self.progress.sync_initially([covered_from, piece.from, time]);
             match reader.piece(piece).await? {
                 Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
                 Piece::Complete(tasks) => {
+                    read.extend(tasks);
+                    if (read.len() as u64) < self.options.max_rows && !pieces.is_empty() {
+                        continue;
+                    }
+                    let tasks = std::mem::take(&mut read);
                     let now = self.clock.later(reader.last_response());
                     let completes = Completes::InitialSyncUntil(piece.to.unwrap_or(time));
                     let slice = SliceCommit { tasks, source: Source::InitialSync, now, completes };

@@ -1,7 +1,8 @@
 //! Ids of what tasks are about.
 //!
-//! An entity is identified by its type and id, or by its type and value if the id is null. Its name is the value that the
-//! newest task gives, in whatever order tasks are read.
+//! An entity is identified by its type and id, or by its type and value if the id is null. Its name is the value of the
+//! newest task. Only another name is written, because a write for each task would cost more than the task itself: a task
+//! that is read late with an older name can therefore win until the next task.
 
 use std::collections::HashMap;
 
@@ -27,8 +28,9 @@ struct Key {
 struct Named {
     id: i64,
     named: i64,
-    /// Another name, if a newer task gave one: it is written once for all tasks of a transaction.
-    renamed: Option<String>,
+    name: Option<String>,
+    /// Whether the name is to be written, once for all tasks of a transaction.
+    is_renamed: bool,
 }
 
 // === impl Entities ===
@@ -64,8 +66,8 @@ impl Entities {
     pub(super) fn finish(self, db: &Connection) -> Result<()> {
         let mut update = db.prepare_cached("UPDATE entity SET name = ?2, named = ?3 WHERE id = ?1")?;
         for named in self.met.into_values() {
-            if let Some(name) = &named.renamed {
-                update.execute((named.id, name, named.named))?;
+            if named.is_renamed {
+                update.execute((named.id, named.name, named.named))?;
             }
         }
         Ok(())
@@ -82,11 +84,11 @@ fn key(entity: &Entity) -> Option<(Key, Option<&str>)> {
 
 fn find(db: &Connection, account: i64, key: &Key) -> Result<Option<Named>> {
     let mut query = db.prepare_cached(
-        "SELECT id, named FROM entity
+        "SELECT id, named, name FROM entity
          WHERE account = ?1 AND key = ?2 AND has_id = ?3 AND coalesce(type, '') = coalesce(?4, '')",
     )?;
     let found = query.query_row((account, &key.text, key.has_id, &key.entity_type), |row| {
-        Ok(Named { id: row.get(0)?, named: row.get(1)?, renamed: None })
+        Ok(Named { id: row.get(0)?, named: row.get(1)?, name: row.get(2)?, is_renamed: false })
     });
     Ok(found.optional()?)
 }
@@ -97,16 +99,16 @@ fn insert(db: &Connection, account: i64, key: &Key, name: Option<&str>, created:
         "INSERT INTO entity (account, type, key, has_id, name, named) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let id = insert.insert((account, &key.entity_type, &key.text, key.has_id, name, named))?;
-    Ok(Named { id, named, renamed: None })
+    Ok(Named { id, named, name: name.map(str::to_owned), is_renamed: false })
 }
 
 // === impl Named ===
 
 impl Named {
     fn rename(&mut self, name: Option<&str>, created: i64) {
-        if let Some(name) = name.filter(|_| created > self.named) {
-            self.named = created;
-            self.renamed = Some(name.to_owned());
+        if name.is_some() && name != self.name.as_deref() && created > self.named {
+            (self.named, self.is_renamed) = (created, true);
+            self.name = name.map(str::to_owned);
         }
     }
 }

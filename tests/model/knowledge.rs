@@ -77,7 +77,8 @@ impl Knowledge {
                 let dates = record.first.and_then(|(date, _)| date).map(|date| date.as_microsecond());
                 let ended = life.ended().unwrap_or(clocks.now);
                 let guesses = guesses.into_iter().chain(dates).chain([life.created(), life.started()]);
-                let is_given = life.lacks != Lacks::End && guesses.clone().take(3).all(|at| at + 24 * HOUR >= ended);
+                let is_given =
+                    life.lacks != Lacks::End && guesses.clone().take(3).all(|at| at + 24 * HOUR >= ended);
                 let range = if is_given {
                     (ended, ended)
                 } else {

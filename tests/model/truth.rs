@@ -132,8 +132,7 @@ impl View<'_> {
             numbers.entry((Family::Created, group, "")).or_default().add(self.created(life, trace));
             let ended = self.ended(life, trace);
             numbers.entry((Family::Ended, group, ENDED[life.outcome])).or_default().add(ended);
-            let is_given =
-                !trace.has_guessed_end && (trace.sight == Sight::Ended || self.is_end_given(life));
+            let is_given = !trace.has_guessed_end && (trace.sight == Sight::Ended || self.is_end_given(life));
             durations::add(&mut numbers, group, life, ended, is_given);
         }
         numbers
