@@ -147,13 +147,12 @@ impl<L: TaskList> Poller<L> {
         let mut segments = self.replica.segments(from, until).await?;
         let length = (self.options.rules.window / SEGMENTS).max(MIN_SEGMENT);
         let mut added = Vec::new();
-        let mut newest = match segments.last() {
-            Some(last) => last.start,
-            None => {
-                let start = self.replica.quiet_second(from, (from, until)).await?;
-                added.push(Segment { start, difference: 0, skipped: 0, audited: 0 });
-                start
-            }
+        let mut newest = if let Some(last) = segments.last() {
+            last.start
+        } else {
+            let start = self.replica.quiet_second(from, (from, until)).await?;
+            added.push(Segment { start, difference: 0, skipped: 0, audited: 0 });
+            start
         };
         while elapsed(newest, until) >= length * 2 {
             newest = self.edge(later(newest, length), (later(newest, length / 2), until)).await?;

@@ -77,7 +77,7 @@ struct Rows {
     /// Pages of the current reading.
     pages: u64,
     /// Rows of the current reading, each as often as it came.
-    rows: u64,
+    read: u64,
     /// Whether a reading had more rows than its count.
     has_surplus: bool,
     /// Whether a reading came to its end.
@@ -143,7 +143,7 @@ impl<L: TaskList> Reader<'_, L> {
     async fn rows(&mut self, filter: &Filter, readings: u32, most: u64) -> Result<Rows, Error> {
         let mut rows = Rows::default();
         for _ in 0..readings {
-            (rows.total, rows.pages, rows.rows) = (0, 0, 0);
+            (rows.total, rows.pages, rows.read) = (0, 0, 0);
             self.read(filter, |page, is_last| {
                 rows.add(page, is_last);
                 if rows.suffices(most) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -164,8 +164,8 @@ impl Rows {
         self.pages += 1;
         self.has_ended |= is_last;
         self.total = self.total.max(page.total);
-        self.rows += page.rows();
-        self.has_surplus |= self.rows > self.total;
+        self.read += page.rows();
+        self.has_surplus |= self.read > self.total;
         self.without_id = self.without_id.max(page.without_id);
         self.without_status.extend(page.without_status);
         self.sightings.see_all(page.tasks);

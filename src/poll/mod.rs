@@ -302,7 +302,9 @@ impl<L: TaskList> Poller<L> {
         while let Some(piece) = pieces.pop() {
             match reader.piece(piece).await? {
                 Piece::Complete(tasks) => {
-                    tasks.iter().for_each(|task| unseen.see_new(task));
+                    for task in &tasks {
+                        unseen.see_new(task);
+                    }
                     new.extend(tasks);
                 }
                 Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),

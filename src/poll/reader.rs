@@ -112,24 +112,24 @@ impl<'a, L: TaskList> Reader<'a, L> {
         let mut page = self.first_page(filter).await?;
         let limit = page.limit;
         self.limit = limit;
-        let (mut number, mut requested, mut last) = (1, 1, 1);
+        let (mut number, mut requested, mut pages) = (1, 1, 1);
         let mut repeats = Repeats::default();
         let mut in_flight = FuturesOrdered::new();
         loop {
             self.note(&page);
             plausible(&page)?;
-            last = last.max(page.total.div_ceil(u64::from(limit.max(1))));
+            pages = pages.max(page.total.div_ceil(u64::from(limit.max(1))));
             let is_full = page.rows() >= u64::from(limit);
-            if number == last && is_full && page.has_next {
-                last += 1;
+            if number == pages && is_full && page.has_next {
+                pages += 1;
             }
-            let is_last = page.rows() == 0 || repeats.notice(&page) || number == last;
+            let is_last = page.rows() == 0 || repeats.notice(&page) || number == pages;
             if take(page, is_last).is_break() || is_last {
                 return Ok(());
             }
             // What has too many pages may still be read in parts, so this comes after `take`.
-            bounded(last)?;
-            while requested < last && in_flight.len() < IN_FLIGHT {
+            bounded(pages)?;
+            while requested < pages && in_flight.len() < IN_FLIGHT {
                 requested += 1;
                 in_flight.push_back(list.page(filter, requested, limit));
             }

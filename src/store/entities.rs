@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::Result;
-use crate::task::Entity;
+use crate::task::{Entity, Name};
 
 /// The entities of one account that a transaction has met.
 pub(super) struct Entities {
@@ -27,7 +27,7 @@ struct Key {
 /// An entity, with the creation time of the task that named it.
 struct Named {
     id: i64,
-    named: i64,
+    since: i64,
     name: Option<String>,
     /// Whether the name is to be written, once for all tasks of a transaction.
     is_renamed: bool,
@@ -67,7 +67,7 @@ impl Entities {
         let mut update = db.prepare_cached("UPDATE entity SET name = ?2, named = ?3 WHERE id = ?1")?;
         for named in self.met.into_values() {
             if named.is_renamed {
-                update.execute((named.id, named.name, named.named))?;
+                update.execute((named.id, named.name, named.since))?;
             }
         }
         Ok(())
@@ -75,8 +75,7 @@ impl Entities {
 }
 
 fn key(entity: &Entity) -> Option<(Key, Option<&str>)> {
-    let (id, name) =
-        (entity.id.as_ref().map(|id| id.as_str()), entity.name.as_ref().map(|name| name.as_str()));
+    let (id, name) = (entity.id.as_ref().map(Name::as_str), entity.name.as_ref().map(Name::as_str));
     let text = id.or(name)?.to_owned();
     let entity_type = entity.entity_type.as_ref().map(|word| word.as_str().to_owned());
     Some((Key { entity_type, text, has_id: id.is_some() }, name))
@@ -88,7 +87,7 @@ fn find(db: &Connection, account: i64, key: &Key) -> Result<Option<Named>> {
          WHERE account = ?1 AND key = ?2 AND has_id = ?3 AND coalesce(type, '') = coalesce(?4, '')",
     )?;
     let found = query.query_row((account, &key.text, key.has_id, &key.entity_type), |row| {
-        Ok(Named { id: row.get(0)?, named: row.get(1)?, name: row.get(2)?, is_renamed: false })
+        Ok(Named { id: row.get(0)?, since: row.get(1)?, name: row.get(2)?, is_renamed: false })
     });
     Ok(found.optional()?)
 }
@@ -99,15 +98,15 @@ fn insert(db: &Connection, account: i64, key: &Key, name: Option<&str>, created:
         "INSERT INTO entity (account, type, key, has_id, name, named) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let id = insert.insert((account, &key.entity_type, &key.text, key.has_id, name, named))?;
-    Ok(Named { id, named, name: name.map(str::to_owned), is_renamed: false })
+    Ok(Named { id, since: named, name: name.map(str::to_owned), is_renamed: false })
 }
 
 // === impl Named ===
 
 impl Named {
     fn rename(&mut self, name: Option<&str>, created: i64) {
-        if name.is_some() && name != self.name.as_deref() && created > self.named {
-            (self.named, self.is_renamed) = (created, true);
+        if name.is_some() && name != self.name.as_deref() && created > self.since {
+            (self.since, self.is_renamed) = (created, true);
             self.name = name.map(str::to_owned);
         }
     }

@@ -80,7 +80,9 @@ mod tests {
 
     fn observed(seconds: &[u64]) -> DurationHistogram {
         let mut histogram = DurationHistogram::default();
-        seconds.iter().for_each(|seconds| histogram.observe(Duration::from_secs(*seconds)));
+        for seconds in seconds {
+            histogram.observe(Duration::from_secs(*seconds));
+        }
         histogram
     }
 

@@ -87,11 +87,11 @@ fn periods(db: &Connection, account: i64, time: Timestamp, window: Duration) -> 
     let kinds: Vec<i64> = labels::kinds(db, account)?.into_iter().map(|(id, ..)| id).collect();
     let unknown: Vec<StatusId> =
         labels::unknown_statuses(db, account)?.into_iter().map(|(id, _)| id).collect();
-    let last = index(time);
-    for period in index(start)..=last {
+    let newest = index(time);
+    for period in index(start)..=newest {
         let from = period * length * 1_000_000;
         // Clocks differ: what ended a little after T belongs to the last period.
-        let to = if period == last { i64::MAX } else { from + length * 1_000_000 };
+        let to = if period == newest { i64::MAX } else { from + length * 1_000_000 };
         let count = |status: StatusId| {
             let counts =
                 kinds.iter().map(|kind| ended_between(db, *kind, status, (from.max(micros(start) + 1), to)));

@@ -250,8 +250,8 @@ pub(super) fn publish(
     may_move: bool,
 ) -> Result<bool> {
     let hold = i64::try_from(hold.as_micros()).unwrap_or(i64::MAX);
-    let mut held = all(db, account)?;
-    add_missing(db, account, &mut held)?;
+    let mut every = all(db, account)?;
+    add_missing(db, account, &mut every)?;
     let is_over = |series: &Series| {
         may_move && series.held_since.is_some_and(|since| elapsed.saturating_sub(since) >= hold)
     };
@@ -259,7 +259,7 @@ pub(super) fn publish(
     let stays = |series: &&Series| !series.is_free() && !is_over(series);
     // A histogram waits for these counters.
     let held_counters: HashSet<Key> =
-        held.iter().filter(is_counter).filter(stays).map(|series| series.key).collect();
+        every.iter().filter(is_counter).filter(stays).map(|series| series.key).collect();
     let waits = |key: Key| match key.family {
         Family::Created | Family::Ended => false,
         Family::RunDuration => held_counters.contains(&Key { family: Family::Ended, ..key }),
@@ -268,7 +268,7 @@ pub(super) fn publish(
         }
     };
     let mut is_pending = false;
-    for series in &mut held {
+    for series in &mut every {
         if series.is_free() {
             continue;
         }
@@ -286,13 +286,13 @@ pub(super) fn publish(
     Ok(is_pending)
 }
 
-fn add_missing(db: &Connection, account: i64, held: &mut Vec<Series>) -> Result<()> {
-    let there: HashSet<Key> = held.iter().map(|series| series.key).collect();
+fn add_missing(db: &Connection, account: i64, every: &mut Vec<Series>) -> Result<()> {
+    let there: HashSet<Key> = every.iter().map(|series| series.key).collect();
     for (kind, ..) in labels::kinds(db, account)? {
         let created = Key { kind, family: Family::Created, status: StatusId::NONE };
         let ended = StatusId::ENDED.map(|status| Key { kind, family: Family::Ended, status });
         let missing = [created].into_iter().chain(ended).filter(|key| !there.contains(key));
-        held.extend(missing.map(Series::new));
+        every.extend(missing.map(Series::new));
     }
     Ok(())
 }

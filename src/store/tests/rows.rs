@@ -91,12 +91,12 @@ async fn the_name_of_an_entity_is_that_of_the_newest_task() {
     let tasks = vec![named("2", 20, "new"), named("1", 10, "old")];
     commit(&replica, poll(60, tasks)).await;
     let outcomes = replica.outcomes(second(60)).await.expect("the outcomes must be read");
-    let names: Vec<_> = outcomes
+    let found: Vec<_> = outcomes
         .failed
         .iter()
         .map(|failed| failed.primary.as_ref().and_then(|entity| entity.name.as_ref()).map(Name::as_str))
         .collect();
-    assert_eq!(names, [Some("new"), Some("new")]);
+    assert_eq!(found, [Some("new"), Some("new")]);
 }
 
 #[tokio::test]
