@@ -11,7 +11,7 @@
 //! If the API has fewer rows, the difference is published as drift once a second count with moved edges confirms it, and
 //! nothing is removed: a token that lost permissions must not resolve an alert.
 //!
-//! `total_count` may be capped. If a count is below that of the replica, the page that it says is the last one shows
+//! `total_count` may be capped. If a count is not above that of the replica, the page that it says is the last one shows
 //! whether rows follow. A capped count is taken from both halves of the range instead.
 //!
 //! # What it does not find
@@ -249,7 +249,7 @@ impl<L: TaskList> Poller<L> {
             let rows = self.replica.count(span.from, span.to).await?;
             let total = total(&mut reader, span).await?;
             let is_capped = count_cap.is_some_and(|cap| total >= cap)
-                || (total < rows && reader.is_capped(&span.filter(), total).await?);
+                || (total <= rows && reader.is_capped(&span.filter(), total).await?);
             if is_capped {
                 count_cap = Some(count_cap.map_or(total, |cap| cap.min(total)));
                 if span.length() >= MIN_RANGE {

@@ -42,6 +42,8 @@ pub(super) struct Reading {
     pub(super) now: PollInstant,
     /// What the server says, as long as it is not believed.
     pub(super) unconfirmed: Option<Timestamp>,
+    /// What the server said in the poll before, if this poll confirms it.
+    pub(super) confirmed: Option<Timestamp>,
 }
 
 // === impl ApiClock ===
@@ -85,8 +87,9 @@ impl ApiClock {
             let passed = steady.saturating_sub(at);
             distance(server, later(time, passed)) <= (passed / 2).max(MIN_TOLERANCE)
         });
+        let mut confirmed = None;
         let time = if is_believed || is_confirmed {
-            self.unconfirmed = None;
+            confirmed = self.unconfirmed.take().filter(|_| !is_believed).map(|(time, _)| time);
             server
         } else {
             self.unconfirmed = Some((server, steady));
@@ -94,7 +97,7 @@ impl ApiClock {
         };
         self.last = Some((time, Some(steady)));
         let now = PollInstant { time, local: first.received.wall, elapsed: self.elapsed(steady) };
-        Reading { now, unconfirmed: self.unconfirmed.map(|(time, _)| time) }
+        Reading { now, unconfirmed: self.unconfirmed.map(|(time, _)| time), confirmed }
     }
 
     /// What time it is at a later response of the same poll.

@@ -42,7 +42,9 @@ impl<L: TaskList> Poller<L> {
     ) -> Result<(), Error> {
         let time = self.current_time(sync_from).await?.time;
         let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
-        let from = sync_from.max(earlier(time, LISTED_FOR));
+        // What was created just before the last slice was read may have been listed after that.
+        let resumed_from = earlier(sync_from, self.options.rules.overlap).max(covered_from);
+        let from = resumed_from.max(earlier(time, LISTED_FOR));
         let mut pieces = vec![Range { from, to: Some(time.max(from)) }];
         // Larger transactions write fewer pages, so small pieces are committed together.
         let mut read = Vec::new();

@@ -267,11 +267,13 @@ impl<L: TaskList> Poller<L> {
         read_open(&mut reader, &mut rows).await?;
         rows.iter().for_each(|task| unseen.see_open(task));
         let reading = self.clock.at(reader.first_response(), self.options.rules.overlap);
-        let (from, gap_until) =
-            listed_from(&state, reading, newest.map(|(created, _)| created), &self.options);
+        let newest = newest.map(|(created, _)| created);
+        let (from, gap_until) = listed_from(&state, reading, newest, &self.options);
         let source = match state.sync_from {
             Some(_) => Source::InitialSync,
-            None => Source::Poll { listed_from: from },
+            None => {
+                Source::Poll { counts_from: counts_from(&state, reading, newest, self.options.rules.overlap) }
+            }
         };
         self.list_new(&mut reader, (from, source, reading.now), &mut rows, &mut unseen).await?;
         let (missing, vanished_offset) = self.look_up_missing(&mut reader, &unseen, &mut rows).await?;
@@ -387,10 +389,10 @@ fn listed_from(
     newest: Option<Timestamp>,
     options: &Options,
 ) -> (Timestamp, Option<Timestamp>) {
-    let Reading { now, unconfirmed } = reading;
+    let now = reading.now;
     let overlap = options.rules.overlap;
+    let server = earliest_time(state, reading);
     let watermark = newest.map_or(state.marks.covered_from, |newest| earlier(newest, overlap));
-    let server = unconfirmed.map_or(now.time, |unconfirmed| unconfirmed.min(now.time));
     let from = state.sync_from.map_or(watermark, |sync_from| watermark.min(earlier(sync_from, overlap)));
     let from = from.min(earlier(server, overlap));
     let oldest = earlier(server.min(now.local), LISTED_FOR);
@@ -404,6 +406,29 @@ fn listed_from(
          number"
     );
     (oldest, Some(oldest))
+}
+
+/// The creation time from which a poll counts what it reads first as created: the earliest of baseline, watermark and T,
+/// minus the overlap. What was created before the replica covers anything is not news, though it is listed when T moves back; as long as the replica
+/// is empty, nothing tells whether it covers anything.
+fn counts_from(
+    state: &AccountState,
+    reading: Reading,
+    newest: Option<Timestamp>,
+    overlap: Duration,
+) -> Timestamp {
+    let earliest = state.marks.baseline.min(earliest_time(state, reading));
+    match newest {
+        Some(newest) => earlier(newest.min(earliest), overlap).max(state.marks.covered_from),
+        None => earlier(earliest, overlap),
+    }
+}
+
+/// The earliest time that it may be. One that is not confirmed and is earlier than what the replica covers must not make
+/// a poll read the history; if the next poll confirms it, that poll lists since then.
+fn earliest_time(state: &AccountState, reading: Reading) -> Timestamp {
+    let unconfirmed = reading.unconfirmed.filter(|time| *time >= state.marks.covered_from);
+    [unconfirmed, reading.confirmed].into_iter().flatten().fold(reading.now.time, Timestamp::min)
 }
 
 // === impl Unseen ===

@@ -76,7 +76,7 @@ pub(super) fn begin_sync(
 ) -> Result<()> {
     let marks = Marks::begin(now, newest_time(tasks), [rules.overlap, lookback, rules.retention]);
     let mut state = AccountState::begin(marks);
-    store(db, account, rules, (tasks, Source::InitialSync, now), &mut state)?;
+    store(db, account, rules, (tasks, Source::InitialSync, now, marks.baseline), &mut state)?;
     state.save(db, account)
 }
 
@@ -84,8 +84,9 @@ pub(super) fn begin_sync(
 pub(super) fn slice(db: &Connection, account: i64, rules: &Rules, slice: &SliceCommit) -> Result<()> {
     let SliceCommit { tasks, source, now, completes } = slice;
     let mut state = load(db, account)?;
+    let baseline = state.marks.baseline;
     state.marks = state.marks.at(*now, rules.retention);
-    let outcome = store(db, account, rules, (tasks, *source, *now), &mut state)?;
+    let outcome = store(db, account, rules, (tasks, *source, *now, baseline), &mut state)?;
     if *source == Source::Audit {
         state.missed_total += outcome.inserted_counted;
     }
@@ -102,12 +103,13 @@ pub(super) fn slice(db: &Connection, account: i64, rules: &Rules, slice: &SliceC
 pub(super) fn poll(db: &Connection, account: i64, rules: &Rules, poll: &PollCommit) -> Result<Snapshot> {
     let changes_before = db.total_changes();
     let mut state = load(db, account)?;
+    let baseline = state.marks.baseline;
     let unwritten = poll.now.elapsed.saturating_sub(state.marks.elapsed);
     state.marks = state.marks.at(poll.now, rules.retention);
     if let Some(until) = poll.gap_until {
         state.marks.covered_from = state.marks.covered_from.max(until);
     }
-    store(db, account, rules, (&poll.tasks, poll.source, poll.now), &mut state)?;
+    store(db, account, rules, (&poll.tasks, poll.source, poll.now, baseline), &mut state)?;
     let elapsed = elapsed(poll.now);
     if poll.sees_newest {
         state.vanished_total += note_missing(db, account, elapsed, &poll.missing)?;
@@ -123,19 +125,30 @@ pub(super) fn poll(db: &Connection, account: i64, rules: &Rules, poll: &PollComm
     gauges::snapshot(db, account, &state, rules.window)
 }
 
-/// Stores readings, with what they add to counters and state.
+/// Stores readings, with what they add to counters and state. `baseline` is that before this transaction: when T moves back,
+/// what is read with it is not news.
 fn store(
     db: &Connection,
     account: i64,
     rules: &Rules,
-    (tasks, source, now): (&[Task], Source, PollInstant),
+    (tasks, source, now, baseline): (&[Task], Source, PollInstant, Timestamp),
     state: &mut AccountState,
 ) -> Result<Outcome> {
     if source == Source::InitialSync {
+        let before = state.marks.baseline;
         state.marks.note_newest(newest_time(tasks), now.time, rules.overlap);
+        if state.marks.baseline > before {
+            // Everything that was read so far is older than the baseline, and nothing of it is published yet.
+            series::reset(db, account)?;
+            tasks::uncount_provisional(db, account)?;
+        }
     }
     let watermark = gauges::watermark(db, account, now.time)?;
-    let context = Context::new(source, now, &state.marks, watermark, rules.overlap);
+    let baseline = match source {
+        Source::InitialSync => state.marks.baseline,
+        Source::Poll { .. } | Source::History | Source::Audit => baseline.max(state.marks.baseline),
+    };
+    let context = Context::new(source, now, (&state.marks, baseline), watermark, rules.overlap);
     let mut upserts = Upserts::new(db, account, rules)?;
     for task in tasks {
         upserts.upsert(task, &context)?;

@@ -26,7 +26,7 @@ pub(super) const CREATION_GIVEN: i64 = 1;
 /// The end time is the API's own.
 const END_GIVEN: i64 = 2;
 /// The task counts as ended when its row becomes final.
-const COUNTS_ENDED: i64 = 4;
+pub(super) const COUNTS_ENDED: i64 = 4;
 
 /// Where a row stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +74,10 @@ pub(super) struct Reading {
 pub enum Source {
     /// The initial sync, with the poll that ends it.
     InitialSync,
-    /// A poll that lists what was created from this time on.
+    /// A poll.
     Poll {
-        /// The lower bound of its listing.
-        listed_from: Timestamp,
+        /// The creation time from which it counts what it reads first as created.
+        counts_from: Timestamp,
     },
     /// The history sync.
     History,
@@ -108,11 +108,11 @@ pub(super) struct Counted {
 // === impl Context ===
 
 impl Context {
-    /// `watermark` is that before the rows are stored.
+    /// `watermark` is that before the rows are stored, and `baseline` that after which an end counts.
     pub(super) fn new(
         source: Source,
         now: PollInstant,
-        marks: &Marks,
+        (marks, baseline): (&Marks, Timestamp),
         watermark: Option<Timestamp>,
         overlap: Duration,
     ) -> Self {
@@ -121,7 +121,7 @@ impl Context {
         let after_overlap = micros(earlier(since, overlap)).saturating_add(1);
         let counts_from = match source {
             Source::InitialSync => after_baseline,
-            Source::Poll { listed_from } => after_overlap.min(micros(listed_from)),
+            Source::Poll { counts_from } => micros(counts_from).saturating_add(1),
             Source::History | Source::Audit => after_overlap,
         };
         Self {
@@ -129,7 +129,7 @@ impl Context {
             time: micros(now.time),
             local: micros(now.local),
             elapsed: i64::try_from(now.elapsed.as_micros()).unwrap_or(i64::MAX),
-            baseline: micros(marks.baseline),
+            baseline: micros(baseline),
             forgotten_before: micros(marks.forgotten_before),
             counts_from,
         }

@@ -229,6 +229,14 @@ fn all(db: &Connection, account: i64) -> Result<Vec<Series>> {
     rows.map(|row| row?).collect()
 }
 
+/// Sets every series to zero, in an initial sync.
+pub(super) fn reset(db: &Connection, account: i64) -> Result<()> {
+    let mut delete =
+        db.prepare_cached("DELETE FROM series WHERE kind IN (SELECT id FROM kind WHERE account = ?1)")?;
+    delete.execute([account])?;
+    Ok(())
+}
+
 /// Holds every series where it is, for a process that begins.
 pub(super) fn hold_all(db: &Connection, account: i64) -> Result<()> {
     for mut series in all(db, account)?.into_iter().filter(Series::is_free) {

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row as SqlRow, ToSql};
 
 use super::entities::Entities;
 use super::labels::Labels;
-use super::merge::{CREATION_GIVEN, Context, Counted, Phase, Reading, Row};
+use super::merge::{COUNTS_ENDED, CREATION_GIVEN, Context, Counted, Phase, Reading, Row};
 use super::series::Increments;
 use super::status::StatusId;
 use super::{Result, Rules, micros, timestamp};
@@ -197,6 +197,15 @@ pub(super) fn provisional(db: &Connection, account: i64) -> Result<Vec<(TaskId, 
     )?;
     let rows = query.query_map([account], |row| Ok((read_id(row, 0)?, read(row, 1)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Lets no provisional row count as ended.
+pub(super) fn uncount_provisional(db: &Connection, account: i64) -> Result<()> {
+    let mut update = db.prepare_cached(
+        "UPDATE task SET flags = flags & ~?2 WHERE account = ?1 AND phase <> 2 AND phase = 1",
+    )?;
+    update.execute([account, COUNTS_ENDED])?;
+    Ok(())
 }
 
 fn read(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Row> {

@@ -48,9 +48,10 @@ impl Knowledge {
         let Some(state) = state else { return };
         let marks = state.marks;
         let watermark = committed.and_then(|committed| committed.watermark);
-        let server = server.filter(|server| *server >= marks.covered_from);
+        let covered_from = committed.map_or(marks.covered_from, |it| it.covered_from.min(marks.covered_from));
         let least = [Some(marks.baseline), Some(marks.time), watermark, server].into_iter().flatten().min();
         let least = least.unwrap_or(marks.baseline).as_microsecond() - overlap;
+        let least = watermark.map_or(least, |_| least.max(covered_from.as_microsecond()));
         self.counts_from = self.counts_from.min(least);
     }
 
