@@ -108,7 +108,8 @@ impl Accounts {
         outcomes
     }
 
-    /// Stops every poller and writes what the next process needs, as far as it takes no longer than a second.
+    /// Stops every poller, writes what the next process needs and closes the database, unless it takes longer than a
+    /// second.
     pub async fn finish(&self) {
         let members = std::mem::take(&mut *self.members());
         let finish = join_all(members.into_values().map(async |mut member| {
@@ -116,8 +117,12 @@ impl Accounts {
                 member.supervised.poller.finish().await;
             }
         }));
-        // What is not written costs the next process a part of a hold.
-        let _ = timeout(FINISH_WITHIN, finish).await;
+        // What is not written costs the next process a part of a hold, and a database that is not closed a check.
+        let _ = timeout(FINISH_WITHIN, async {
+            finish.await;
+            self.store.close().await;
+        })
+        .await;
     }
 
     /// Starts pollers again that have died or hang; never returns.

@@ -34,7 +34,7 @@ const START: &str = "2026-03-02T12:00:00Z";
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// Instants of the API's clock.
-const DATED_BY_THE_API: [&str; 3] = [
+const DATED_BY_THE_API: [&str; 4] = [
     "clumio_exporter_replica_oldest_timestamp_seconds",
     "clumio_exporter_watermark_timestamp_seconds",
     "clumio_last_ended_task_timestamp_seconds",
