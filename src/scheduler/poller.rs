@@ -60,6 +60,7 @@ impl<L: TaskList> AccountPoller<L> {
             Ok(Some((state, snapshot))) => {
                 info!(account = self.name, tasks = snapshot.rows, time = %snapshot.time, "continues with the replica");
                 self.view.restored(snapshot, state.last_success);
+                self.replica.store(Some(Arc::new(poller.replica().clone())));
             }
             Ok(None) => {
                 info!(account = self.name, "the replica has no complete sync: nothing is published yet");

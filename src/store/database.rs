@@ -68,6 +68,9 @@ impl Database {
 
     pub(super) fn open(path: &Path) -> Result<Self> {
         let directory = Directory::open(path)?;
+        if directory.is_foreign() {
+            return Self::replace(directory, "it is not an SQLite database", 0);
+        }
         let is_new = !directory.database().exists();
         let was_unclean = directory.has_wal();
         let opened = connect(&directory).and_then(|db| verify(&db, is_new).map(|()| db));

@@ -1,7 +1,7 @@
 //! The state directory: who may use it, and where a damaged database goes.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,9 @@ use crate::time::Timestamp;
 const DATABASE: &str = "replica.db";
 /// The file whose lock says that the directory is used. It stays when the process ends; the lock does not.
 const LOCK: &str = "lock";
+
+/// How a database file begins.
+const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 const PRIVATE_DIRECTORY: u32 = 0o700;
 const PRIVATE_FILE: u32 = 0o600;
@@ -67,6 +70,18 @@ impl Directory {
         let mut options = OpenOptions::new();
         let created = options.write(true).create(true).truncate(false).mode(PRIVATE_FILE).open(&path);
         created.map(drop).map_err(|error| io_error(&path, "create the database", &error))
+    }
+
+    /// Whether there is a file that does not begin as a database does (<https://sqlite.org/fileformat.html>). SQLite would
+    /// refuse it as well, but remove its WAL.
+    pub(super) fn is_foreign(&self) -> bool {
+        let mut magic = [0; MAGIC.len()];
+        let read = File::open(self.database()).and_then(|mut file| match file.read_exact(&mut magic) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(file.metadata()?.len() > 0),
+            Err(error) => Err(error),
+            Ok(()) => Ok(magic != *MAGIC),
+        });
+        read.unwrap_or(false)
     }
 
     /// Whether the process before ended without closing the database.

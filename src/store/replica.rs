@@ -245,8 +245,16 @@ impl Replica {
     /// # Errors
     /// When the database cannot be read.
     pub async fn outcomes(&self, time: Timestamp) -> Result<Outcomes> {
-        let window = self.rules.window;
-        self.read(move |db, account| outcomes::outcomes(db, account, time, window)).await
+        let (name, identity, window) = (self.name.clone(), self.identity.clone(), self.rules.window);
+        let (account, generation) = self.opened.unzip();
+        let read = move |db: &rusqlite::Connection| {
+            // Before its first poll, an account is not open, and has what the process before has left.
+            let found = account::find(db, &name, &identity)?;
+            let found = found.and_then(|(id, is_same)| is_same.then_some(id));
+            let account = account.or(found).ok_or(Error::Replaced)?;
+            outcomes::outcomes(db, account, time, window)
+        };
+        self.store.run(move |database| database.read(generation, read)).await
     }
 
     async fn read<T: Send + 'static>(

@@ -58,7 +58,10 @@ async fn an_account_that_is_removed_and_added_again_continues_from_its_replica()
     exporter.until("it is gone", |page| !has(page, ACCOUNT)).await;
     add(&api, 13);
     let now = api.simulator.now();
-    api.simulator.add(Task::new(1, earlier(now, Duration::from_mins(5))).ended(now, Outcome::Failed));
+    let tasks = api.simulator.tasks(now);
+    let created = tasks.iter().filter(|task| task.ended.is_none()).map(|task| task.created).min();
+    let created = created.expect("a task must be open");
+    api.simulator.add(Task::new(1, created).ended(now, Outcome::Failed));
     assert!(exporter.polls("other", 2).await.is_up("other"), "the others continue");
 
     exporter.config.add_account(ACCOUNT, &api.url(), TOKEN);

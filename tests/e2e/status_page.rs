@@ -6,7 +6,7 @@ use clumio_exporter::simulator::{Entity, Outcome, Subject, Task};
 use serde_json::{Value, json};
 
 use crate::browser::Browser;
-use crate::harness::{ACCOUNT, Api, Config, Exporter, FAST};
+use crate::harness::{ACCOUNT, Api, Config, DEADLINE, Exporter, FAST};
 
 /// Names that would do harm in a page that does not escape them.
 const HOSTILE: [&str; 4] = [
@@ -98,7 +98,12 @@ async fn the_last_failures_are_there_after_a_restart() {
     let again =
         Exporter::start(Config::new(&format!("{FAST}{keys}")).account(ACCOUNT, &url, crate::process::TOKEN))
             .await;
-    let account = status(&again).await["accounts"][0].clone();
+    // The poll fails, but it opens the replica.
+    let account = crate::harness::eventually("the failures are there", DEADLINE, async || {
+        let account = status(&again).await["accounts"][0].clone();
+        (!account["numbers"].is_null()).then_some(account)
+    });
+    let account = account.await;
     assert_eq!(account["numbers"]["last_failures"], before);
     assert_ne!(account["health"], "healthy");
 }

@@ -11,12 +11,12 @@ const NOTHING: Counted = Counted { created: false, ended: false };
 
 fn context_of(source: Source, now: PollInstant) -> Context {
     let marks = Marks::begin(at(0), None, [MINUTE * 10, DAY * 7, DAY * 35]);
-    Context::new(source, now, &marks, Some(second(0)), MINUTE * 10)
+    Context::new(source, now, (&marks, marks.baseline), Some(second(0)), MINUTE * 10)
 }
 
 /// A poll so many seconds after the start.
 fn polled(seconds: i64) -> Context {
-    context_of(Source::Poll { listed_from: second(seconds.min(0) - 600) }, at(seconds))
+    context_of(Source::Poll { counts_from: second(seconds.min(0) - 600) }, at(seconds))
 }
 
 fn reading(status: &str, created: i64, ended: Option<i64>) -> Reading {
@@ -56,11 +56,11 @@ fn what_ended_before_the_baseline_does_not_count() {
 }
 
 #[test]
-fn what_is_in_the_listed_range_counts_though_it_is_older_than_the_baseline() {
+fn what_a_poll_counts_from_may_be_earlier_than_the_baseline() {
     let late = reading("failed", -5_000, Some(-4_000));
-    let from = |from| context_of(Source::Poll { listed_from: second(from) }, at(60));
-    assert_eq!(Row::first(&late, &from(-5_000)).1, COUNTED);
-    assert_eq!(Row::first(&late, &from(-4_999)).1, NOTHING);
+    let from = |from| context_of(Source::Poll { counts_from: second(from) }, at(60));
+    assert_eq!(Row::first(&late, &from(-5_001)).1, COUNTED);
+    assert_eq!(Row::first(&late, &from(-5_000)).1, NOTHING);
 }
 
 #[test]

@@ -77,7 +77,7 @@ async fn synced(store: &Store, rules: Rules, tasks: Vec<Task>) -> Replica {
 fn poll(seconds: i64, tasks: Vec<Task>) -> PollCommit {
     PollCommit {
         tasks,
-        source: Source::Poll { listed_from: second(seconds - 600) },
+        source: Source::Poll { counts_from: second(seconds - 600) },
         now: at(seconds),
         missing: Vec::new(),
         sees_newest: true,
