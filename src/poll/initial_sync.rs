@@ -50,7 +50,7 @@ impl<L: TaskList> Poller<L> {
             self.progress.sync_initially([covered_from, piece.from, time]);
             match reader.piece(piece).await? {
                 Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
-                Piece::Complete(tasks) => {
+                Piece::Complete { tasks, .. } => {
                     let now = self.clock.later(reader.last_response());
                     let completes = Completes::InitialSyncUntil(piece.to.unwrap_or(time));
                     let slice = SliceCommit { tasks, source: Source::InitialSync, now, completes };

@@ -58,8 +58,8 @@ pub(super) struct Range {
 
 /// What came of reading a piece.
 pub(super) enum Piece {
-    /// All its tasks.
-    Complete(Vec<Task>),
+    /// All its tasks, and how many rows were skipped for want of an id or a status.
+    Complete { tasks: Vec<Task>, skipped: u64 },
     /// It is to be read in these parts, oldest first.
     Split(Vec<Range>),
 }
@@ -96,8 +96,9 @@ impl<L: TaskList> Reader<'_, L> {
             if can_be_split { (READINGS, self.max_rows) } else { (READINGS_UNSPLIT, u64::MAX) };
         let rows = self.rows(&filter, readings, most).await?;
         if rows.is_complete() && !(rows.is_capped() && can_be_split) {
-            let tasks = rows.sightings.into_tasks();
-            return Ok(Piece::Complete(tasks.into_iter().filter(|task| piece.has(task)).collect()));
+            let skipped = rows.skipped();
+            let tasks = rows.sightings.into_tasks().into_iter().filter(|task| piece.has(task)).collect();
+            return Ok(Piece::Complete { tasks, skipped });
         }
         if !can_be_split {
             return Err(rows.short("the tasks created within one second"));
@@ -186,8 +187,12 @@ impl Rows {
     }
 
     fn distinct(&self) -> u64 {
+        self.sightings.len() as u64 + self.skipped()
+    }
+
+    fn skipped(&self) -> u64 {
         let without_status = self.without_status.iter().filter(|id| !self.sightings.contains(id)).count();
-        (self.sightings.len() + without_status) as u64 + self.without_id
+        without_status as u64 + self.without_id
     }
 
     fn newest(&self) -> Option<Timestamp> {

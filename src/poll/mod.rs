@@ -303,7 +303,7 @@ impl<L: TaskList> Poller<L> {
         let mut new: Vec<Task> = Vec::new();
         while let Some(piece) = pieces.pop() {
             match reader.piece(piece).await? {
-                Piece::Complete(tasks) => {
+                Piece::Complete { tasks, .. } => {
                     tasks.iter().for_each(|task| unseen.see_new(task));
                     new.extend(tasks);
                 }

@@ -273,7 +273,9 @@ impl<'a> Exporter<'a> {
         (self.knowledge.traces, self.knowledge.synced) = (traces, Some(synced));
         self.knowledge.counts_from = i64::MAX;
         self.knowledge.note_counts_from(None, Some(&snapshot), state.as_ref(), self.config.overlap);
-        self.holds.publish(&snapshot, first_steady);
+        // The poll that ends the initial sync takes place after it.
+        let published_at = if self.committed.is_none() { self.steady() } else { first_steady };
+        self.holds.publish(&snapshot, published_at);
         (self.state, self.committed, self.last_commit) = (state, Some(snapshot), poll.0);
         Ok(())
     }
