@@ -418,7 +418,10 @@ fn counts_from(
     let earliest = state.marks.baseline.min(earliest_time(state, reading));
     match newest {
         Some(newest) => earlier(newest.min(earliest), overlap).max(state.marks.covered_from),
-        None => earlier(earliest, overlap),
+        None => {
+            let local_baseline = earlier(reading.now.local, reading.now.elapsed);
+            earlier(earliest.min(local_baseline), overlap)
+        }
     }
 }
 

@@ -230,7 +230,7 @@ impl<'a> Exporter<'a> {
         let state = self.load().await?;
         self.knowledge.note_state(state.as_ref());
         let date = record.first.map(|(date, received)| date.unwrap_or(received.wall));
-        self.knowledge.note_counts_from(date, self.committed.as_ref(), state.as_ref(), self.config.overlap);
+        self.knowledge.note_counts_from(date, self.committed.as_ref(), state.as_ref(), (self.config.overlap, self.local_baseline()));
         let steady = self.steady_before + self.steady();
         self.knowledge.note_uncertain(self.api, &record, poll, steady);
         Ok(())
@@ -245,7 +245,7 @@ impl<'a> Exporter<'a> {
         let state = self.load().await?;
         self.knowledge.note_state(state.as_ref());
         let date = record.first.map(|(date, received)| date.unwrap_or(received.wall));
-        self.knowledge.note_counts_from(date, self.committed.as_ref(), state.as_ref(), self.config.overlap);
+        self.knowledge.note_counts_from(date, self.committed.as_ref(), state.as_ref(), (self.config.overlap, self.local_baseline()));
         let view = self.view(&snapshot, poll, state.as_ref());
         let bounds = view.bounds();
         let now = published(&snapshot, self.setup.folds);
@@ -272,7 +272,7 @@ impl<'a> Exporter<'a> {
         let (traces, synced) = self.knowledge.learned(&view, &record, self.api);
         (self.knowledge.traces, self.knowledge.synced) = (traces, Some(synced));
         self.knowledge.counts_from = i64::MAX;
-        self.knowledge.note_counts_from(None, Some(&snapshot), state.as_ref(), self.config.overlap);
+        self.knowledge.note_counts_from(None, Some(&snapshot), state.as_ref(), (self.config.overlap, self.local_baseline()));
         // The poll that ends the initial sync takes place after it.
         let published_at = if self.committed.is_none() { self.steady() } else { first_steady };
         self.holds.publish(&snapshot, published_at);
@@ -404,6 +404,9 @@ impl<'a> Exporter<'a> {
             hides_rows: self.api.account.hides_rows(hidden_from - stale_by, end),
             steady: (self.steady() - (end - start), self.steady_before + self.steady()),
             is_at_rest: self.is_at_rest,
+            tells_news: !self.setup.sets_clocks
+                && self.api.behaviour.wrong_date == 0.0
+                || self.committed.as_ref().is_some_and(|it| it.watermark.is_some()),
         }
     }
 
@@ -419,6 +422,12 @@ impl<'a> Exporter<'a> {
         }
         let state = self.poller.replica().load().await;
         state.map_err(|error| TestCaseError::fail(format!("cannot load: {error}")))
+    }
+
+    /// The exporter's time of day at its first poll, as far as it can tell.
+    fn local_baseline(&self) -> clumio_exporter::time::Timestamp {
+        let clocks = self.api.clocks();
+        crate::account::timestamp(clocks.now + clocks.local_ahead - self.steady_before - self.steady())
     }
 
     fn steady(&self) -> i64 {
