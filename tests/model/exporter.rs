@@ -33,7 +33,7 @@ pub struct Exporter<'a> {
     clock: ClockOracle,
     holds: Holds,
     knowledge: Knowledge,
-    /// What the database has of the account, as of the last poll.
+    /// What the database had of the account after the last poll that was committed.
     pub state: Option<AccountState>,
     /// What was committed last.
     pub committed: Option<Snapshot>,
@@ -213,7 +213,6 @@ impl<'a> Exporter<'a> {
                 tally(Happening::PollFailed);
                 self.note(&format!("poll failed: {error}"));
                 self.read_in_vain(poll).await?;
-                self.state = self.load().await?;
                 Ok(false)
             }
             Ok(Ok(report)) => {
