@@ -78,7 +78,8 @@ struct Rows {
     pages: u64,
     /// Rows of the current reading, each as often as it came.
     rows: u64,
-    /// Whether a reading had more rows than its count.
+    /// Whether a reading had several pages, and whether one of those had more rows than its count.
+    has_pages: bool,
     has_surplus: bool,
     /// Whether a reading came to its end.
     has_ended: bool,
@@ -166,7 +167,8 @@ impl Rows {
         self.has_ended |= is_last;
         self.total = self.total.max(page.total);
         self.rows += page.rows();
-        self.has_surplus |= self.rows > self.total;
+        self.has_pages |= self.pages > 1;
+        self.has_surplus |= self.pages > 1 && self.rows > self.total;
         self.without_id = self.without_id.max(page.without_id);
         self.without_status.extend(page.without_status);
         self.sightings.see_all(page.tasks);
@@ -183,7 +185,7 @@ impl Rows {
 
     /// Whether the count says less than was read, so that it does not prove that nothing is missing.
     fn is_capped(&self) -> bool {
-        self.pages > 1 && (self.has_surplus || self.distinct() > self.total)
+        self.has_surplus || (self.has_pages && self.distinct() > self.total)
     }
 
     fn distinct(&self) -> u64 {
