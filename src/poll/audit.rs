@@ -6,7 +6,7 @@
 //! segment of the covered past. The audit remembers for each segment the difference that it found last, so that rows that
 //! the API stops showing in one segment do not mask late rows in another. A segment with more extra rows than before is
 //! halved until the difference is located in ranges that fit one slice, and those are listed and upserted. What is left
-//! after that are rows that the replica does not store (without id or status), and they are accepted.
+//! after that is accepted as far as rows were listed that the replica does not store (without id or status).
 //!
 //! If the API has fewer rows, the difference is published as drift once a second count with moved edges confirms it, and
 //! nothing is removed: a token that lost permissions must not resolve an alert.
@@ -74,10 +74,21 @@ struct Span {
 enum Step {
     /// Compares the counts of a segment.
     Compare(Segment, Span),
-    /// Locates extra rows in these spans, and lists them.
-    Repair(Segment, Span, Vec<Span>),
+    /// Locates extra rows, and lists them.
+    Repair(Repair),
     /// Publishes the drift.
     Conclude,
+}
+
+/// The repair of a segment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Repair {
+    segment: Segment,
+    span: Span,
+    /// Where the extra rows are.
+    spans: Vec<Span>,
+    /// Rows that were listed and cannot be stored.
+    skipped: u64,
 }
 
 // === impl Audit ===
@@ -111,7 +122,7 @@ impl<L: TaskList> Poller<L> {
         let Some(step) = self.audit.queue.front().cloned() else { return self.begin_audit().await };
         let next = match step {
             Step::Compare(segment, span) => self.compare(segment, span).await?,
-            Step::Repair(segment, span, spans) => self.repair(segment, span, spans).await?,
+            Step::Repair(repair) => self.repair(repair).await?,
             Step::Conclude => self.conclude().await?,
         };
         self.audit.queue.pop_front();
@@ -178,7 +189,7 @@ impl<L: TaskList> Poller<L> {
     async fn compare(&mut self, segment: Segment, span: Span) -> Result<Option<Step>, Error> {
         let (difference, response) = self.difference(span).await?;
         if difference > segment.difference {
-            return Ok(Some(Step::Repair(segment, span, vec![span])));
+            return Ok(Some(Step::Repair(Repair { segment, span, spans: vec![span], skipped: 0 })));
         }
         let is_confirmed = difference == segment.difference || self.has_fewer(segment, span).await?;
         let difference = if is_confirmed { difference } else { segment.difference };
@@ -195,17 +206,15 @@ impl<L: TaskList> Poller<L> {
     }
 
     /// Lists the first of the spans if it fits a slice, else halves it.
-    async fn repair(
-        &mut self,
-        segment: Segment,
-        span: Span,
-        mut spans: Vec<Span>,
-    ) -> Result<Option<Step>, Error> {
-        let Some(first) = spans.pop() else {
-            let (difference, response) = self.difference(span).await?;
-            // What is left after a repair is not stored, unless rows that the API stopped showing make it less.
-            let skipped = segment.skipped.max(difference);
-            self.put(Segment { difference, skipped, ..segment }, response).await?;
+    ///
+    /// What is left in the end is accepted only as far as rows were listed that cannot be stored: the listing may have come
+    /// from a replica of the API that is behind.
+    async fn repair(&mut self, mut repair: Repair) -> Result<Option<Step>, Error> {
+        let Some(first) = repair.spans.pop() else {
+            let (difference, response) = self.difference(repair.span).await?;
+            let skipped = i64::try_from(repair.skipped).unwrap_or(i64::MAX);
+            let (difference, skipped) = (difference.min(skipped), difference.clamp(0, skipped));
+            self.put(Segment { difference, skipped, ..repair.segment }, response).await?;
             return Ok(None);
         };
         let rows = self.replica.count(first.from, first.to).await?;
@@ -218,27 +227,30 @@ impl<L: TaskList> Poller<L> {
                 }
             }
             // Rows that the API stopped showing may mask the extra ones.
-            spans.extend(if extra.is_empty() { halves.to_vec() } else { extra });
+            repair.spans.extend(if extra.is_empty() { halves.to_vec() } else { extra });
         } else {
-            self.list(first).await?;
+            repair.skipped += self.list(first).await?;
         }
-        Ok(Some(Step::Repair(segment, span, spans)))
+        Ok(Some(Step::Repair(repair)))
     }
 
-    async fn list(&mut self, span: Span) -> Result<(), Error> {
+    /// Lists and stores the tasks of a span; gives how many rows were skipped.
+    async fn list(&mut self, span: Span) -> Result<u64, Error> {
+        let mut all_skipped = 0;
         let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
         let mut pieces = vec![Range { from: span.from, to: Some(span.to) }];
         while let Some(piece) = pieces.pop() {
             match reader.piece(piece).await? {
                 Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
-                Piece::Complete(tasks) => {
+                Piece::Complete { tasks, skipped } => {
+                    all_skipped += skipped;
                     let now = self.clock.later(reader.last_response());
                     let (source, completes) = (Source::Audit, Completes::Nothing);
                     self.replica.commit_slice(SliceCommit { tasks, source, now, completes }).await?;
                 }
             }
         }
-        Ok(())
+        Ok(all_skipped)
     }
 
     /// The API's count of a span minus that of the replica, and the response that gave it.

@@ -80,7 +80,7 @@ impl<L: TaskList> Poller<L> {
                 self.history.shorten();
                 self.history.is_interrupted = false;
             }
-            Piece::Complete(tasks) => {
+            Piece::Complete { tasks, .. } => {
                 let now = self.clock.later(reader.last_response());
                 let rows = tasks.len() as u64;
                 let completes = Completes::CoveredFrom(from);

@@ -52,7 +52,7 @@ impl<L: TaskList> Poller<L> {
             self.progress.sync_initially([covered_from, piece.from, time]);
             match reader.piece(piece).await? {
                 Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
-                Piece::Complete(tasks) => {
+                Piece::Complete { tasks, .. } => {
                     read.extend(tasks);
                     if (read.len() as u64) < self.options.max_rows && !pieces.is_empty() {
                         continue;

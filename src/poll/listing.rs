@@ -58,8 +58,8 @@ pub(super) struct Range {
 
 /// What came of reading a piece.
 pub(super) enum Piece {
-    /// All its tasks.
-    Complete(Vec<Task>),
+    /// All its tasks, and how many rows were skipped for want of an id or a status.
+    Complete { tasks: Vec<Task>, skipped: u64 },
     /// It is to be read in these parts, oldest first.
     Split(Vec<Range>),
 }
@@ -78,7 +78,8 @@ struct Rows {
     pages: u64,
     /// Rows of the current reading, each as often as it came.
     read: u64,
-    /// Whether a reading had more rows than its count.
+    /// Whether a reading had several pages, and whether one of those had more rows than its count.
+    has_pages: bool,
     has_surplus: bool,
     /// Whether a reading came to its end.
     has_ended: bool,
@@ -96,8 +97,9 @@ impl<L: TaskList> Reader<'_, L> {
             if can_be_split { (READINGS, self.max_rows) } else { (READINGS_UNSPLIT, u64::MAX) };
         let rows = self.rows(&filter, readings, most).await?;
         if rows.is_complete() && !(rows.is_capped() && can_be_split) {
-            let tasks = rows.sightings.into_tasks();
-            return Ok(Piece::Complete(tasks.into_iter().filter(|task| piece.has(task)).collect()));
+            let skipped = rows.skipped();
+            let tasks = rows.sightings.into_tasks().into_iter().filter(|task| piece.has(task)).collect();
+            return Ok(Piece::Complete { tasks, skipped });
         }
         if !can_be_split {
             return Err(rows.short("the tasks created within one second"));
@@ -165,7 +167,8 @@ impl Rows {
         self.has_ended |= is_last;
         self.total = self.total.max(page.total);
         self.read += page.rows();
-        self.has_surplus |= self.read > self.total;
+        self.has_pages |= self.pages > 1;
+        self.has_surplus |= self.pages > 1 && self.read > self.total;
         self.without_id = self.without_id.max(page.without_id);
         self.without_status.extend(page.without_status);
         self.sightings.see_all(page.tasks);
@@ -182,12 +185,16 @@ impl Rows {
 
     /// Whether the count says less than was read, so that it does not prove that nothing is missing.
     fn is_capped(&self) -> bool {
-        self.pages > 1 && (self.has_surplus || self.distinct() > self.total)
+        self.has_surplus || (self.has_pages && self.distinct() > self.total)
     }
 
     fn distinct(&self) -> u64 {
+        self.sightings.len() as u64 + self.skipped()
+    }
+
+    fn skipped(&self) -> u64 {
         let without_status = self.without_status.iter().filter(|id| !self.sightings.contains(id)).count();
-        (self.sightings.len() + without_status) as u64 + self.without_id
+        without_status as u64 + self.without_id
     }
 
     fn newest(&self) -> Option<Timestamp> {

@@ -303,7 +303,7 @@ impl<L: TaskList> Poller<L> {
         let mut new: Vec<Task> = Vec::new();
         while let Some(piece) = pieces.pop() {
             match reader.piece(piece).await? {
-                Piece::Complete(tasks) => {
+                Piece::Complete { tasks, .. } => {
                     for task in &tasks {
                         unseen.see_new(task);
                     }
@@ -420,7 +420,10 @@ fn counts_from(
     let earliest = state.marks.baseline.min(earliest_time(state, reading));
     match newest {
         Some(newest) => earlier(newest.min(earliest), overlap).max(state.marks.covered_from),
-        None => earlier(earliest, overlap),
+        None => {
+            let local_baseline = earlier(reading.now.local, reading.now.elapsed);
+            earlier(earliest.min(local_baseline), overlap)
+        }
     }
 }
 

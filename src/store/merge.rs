@@ -196,7 +196,9 @@ impl Row {
         }
         let last_change = row.ended.map(|ended| reading.created.unwrap_or(ended).max(ended));
         let is_forgotten = last_change.is_some_and(|at| at < context.forgotten_before);
-        let counts_created = created >= context.counts_from && !is_forgotten;
+        // Without a creation, only a poll tells that it is news.
+        let has_news = reading.created.is_some() || matches!(context.source, Source::Poll { .. });
+        let counts_created = created >= context.counts_from && has_news && !is_forgotten;
         // What is still open has not ended before the baseline.
         let is_after_baseline = row.ended.is_none_or(|ended| ended > context.baseline);
         if (counts_created || is_after_baseline) && !is_forgotten {

@@ -33,7 +33,7 @@ pub struct Exporter<'a> {
     clock: ClockOracle,
     holds: Holds,
     knowledge: Knowledge,
-    /// What the database has of the account, as of the last poll.
+    /// What the database had of the account after the last poll that was committed.
     pub state: Option<AccountState>,
     /// What was committed last.
     pub committed: Option<Snapshot>,
@@ -213,7 +213,6 @@ impl<'a> Exporter<'a> {
                 tally(Happening::PollFailed);
                 self.note(&format!("poll failed: {error}"));
                 self.read_in_vain(poll).await?;
-                self.state = self.load().await?;
                 Ok(false)
             }
             Ok(Ok(report)) => {
@@ -230,7 +229,12 @@ impl<'a> Exporter<'a> {
         let state = self.load().await?;
         self.knowledge.note_state(state.as_ref());
         let date = record.first.map(|(date, received)| date.unwrap_or(received.wall));
-        self.knowledge.note_counts_from(date, self.committed.as_ref(), state.as_ref(), self.config.overlap);
+        self.knowledge.note_counts_from(
+            date,
+            self.committed.as_ref(),
+            state.as_ref(),
+            (self.config.overlap, self.local_baseline()),
+        );
         let steady = self.steady_before + self.steady();
         self.knowledge.note_uncertain(self.api, &record, poll, steady);
         Ok(())
@@ -245,7 +249,12 @@ impl<'a> Exporter<'a> {
         let state = self.load().await?;
         self.knowledge.note_state(state.as_ref());
         let date = record.first.map(|(date, received)| date.unwrap_or(received.wall));
-        self.knowledge.note_counts_from(date, self.committed.as_ref(), state.as_ref(), self.config.overlap);
+        self.knowledge.note_counts_from(
+            date,
+            self.committed.as_ref(),
+            state.as_ref(),
+            (self.config.overlap, self.local_baseline()),
+        );
         let view = self.view(&snapshot, poll, state.as_ref());
         let bounds = view.bounds();
         let now = published(&snapshot, self.setup.folds);
@@ -273,8 +282,15 @@ impl<'a> Exporter<'a> {
         let (traces, synced) = self.knowledge.learned(&view, &record, self.api);
         (self.knowledge.traces, self.knowledge.synced) = (traces, Some(synced));
         self.knowledge.counts_from = i64::MAX;
-        self.knowledge.note_counts_from(None, Some(&snapshot), state.as_ref(), self.config.overlap);
-        self.holds.publish(&snapshot, first_steady);
+        self.knowledge.note_counts_from(
+            None,
+            Some(&snapshot),
+            state.as_ref(),
+            (self.config.overlap, self.local_baseline()),
+        );
+        // The poll that ends the initial sync takes place after it.
+        let published_at = if self.committed.is_none() { self.steady() } else { first_steady };
+        self.holds.publish(&snapshot, published_at);
         (self.state, self.committed, self.last_commit) = (state, Some(snapshot), poll.0);
         Ok(())
     }
@@ -407,6 +423,8 @@ impl<'a> Exporter<'a> {
             hides_rows: self.api.account.hides_rows(hidden_from - stale_by, end),
             steady: (self.steady() - (end - start), self.steady_before + self.steady()),
             is_at_rest: self.is_at_rest,
+            tells_news: !self.setup.sets_clocks && self.api.behaviour.wrong_date == 0.0
+                || self.committed.as_ref().is_some_and(|it| it.watermark.is_some()),
         }
     }
 
@@ -422,6 +440,12 @@ impl<'a> Exporter<'a> {
         }
         let state = self.poller.replica().load().await;
         state.map_err(|error| TestCaseError::fail(format!("cannot load: {error}")))
+    }
+
+    /// The exporter's time of day at its first poll, as far as it can tell.
+    fn local_baseline(&self) -> clumio_exporter::time::Timestamp {
+        let clocks = self.api.clocks();
+        crate::account::timestamp(clocks.now + clocks.local_ahead - self.steady_before - self.steady())
     }
 
     fn steady(&self) -> i64 {

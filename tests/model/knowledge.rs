@@ -43,13 +43,15 @@ impl Knowledge {
         server: Option<Timestamp>,
         committed: Option<&Snapshot>,
         state: Option<&AccountState>,
-        overlap: i64,
+        (overlap, local_baseline): (i64, Timestamp),
     ) {
         let Some(state) = state else { return };
         let marks = state.marks;
         let watermark = committed.and_then(|committed| committed.watermark);
         let covered_from = committed.map_or(marks.covered_from, |it| it.covered_from.min(marks.covered_from));
-        let least = [Some(marks.baseline), Some(marks.time), watermark, server].into_iter().flatten().min();
+        let local = if watermark.is_none() { Some(local_baseline) } else { None };
+        let least = [Some(marks.baseline), Some(marks.time), watermark, server, local].into_iter().flatten();
+        let least = least.min();
         let least = least.unwrap_or(marks.baseline).as_microsecond() - overlap;
         let least = watermark.map_or(least, |_| least.max(covered_from.as_microsecond()));
         self.counts_from = self.counts_from.min(least);

@@ -9,6 +9,8 @@ mod behaviour;
 mod checks;
 mod clock_oracle;
 mod clocks;
+#[cfg(test)]
+mod debug;
 mod durations;
 mod exporter;
 mod flaw;

@@ -96,6 +96,8 @@ pub struct View<'a> {
     pub hides_rows: bool,
     /// Monotonic time, of the process and of all processes.
     pub steady: (i64, i64),
+    /// Whether what is read for the first time is news for certain: the replica has rows, or the clocks are right.
+    pub tells_news: bool,
     /// Whether all that is late or has returned must have been found.
     pub is_at_rest: bool,
 }
@@ -178,12 +180,12 @@ impl View<'_> {
         if self.has_left_the_gauges(life, trace) {
             possible.clear();
         }
+        let only = possible.first().copied().filter(|_| possible.len() == 1);
         let (is_in_window, may_be_in_window) = self.in_window(life, trace);
         if !may_be_in_window {
             possible.retain(|status| !ENDED.contains(status));
         }
         let is_there = is_settled || (life.is_shown_throughout(self.poll) && self.continues(life, trace));
-        let only = possible.first().copied().filter(|_| possible.len() == 1);
         let certain = only.filter(|status| {
             let is_ended = ENDED.contains(status);
             is_there && self.is_known(life, trace) && (!is_ended || is_in_window && self.is_kept(life, trace))
@@ -256,7 +258,7 @@ impl View<'_> {
         let Some(synced) = self.synced.or(self.sync_began.map(|_| i64::MAX)) else {
             return Bounds::default();
         };
-        let is_first_read_now = self.is_untroubled(life) && life.listed() > synced;
+        let is_first_read_now = self.tells_news && self.is_untroubled(life) && life.listed() > synced;
         let is_after_baseline = life.created() > self.baseline.1 && life.lacks != Lacks::Creation;
         let certainly = (is_first_read_now || is_after_baseline)
             && self.is_untroubled(life)

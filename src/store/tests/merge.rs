@@ -87,7 +87,7 @@ fn a_missing_end_is_the_time_of_the_first_poll_that_saw_it_or_in_a_sync_the_star
 #[test]
 fn only_an_end_more_than_a_day_after_every_clock_is_discarded() {
     let end = |ended, now: PollInstant| {
-        let context = context_of(Source::Poll { listed_from: second(0) }, now);
+        let context = context_of(Source::Poll { counts_from: second(0) }, now);
         let row = Row::first(&reading("failed", 10, Some(ended)), &context).0;
         row.ended.map(|ended| (ended - micros(second(0))) / 1_000_000)
     };
