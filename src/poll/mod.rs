@@ -409,8 +409,8 @@ fn listed_from(
 }
 
 /// The creation time from which a poll counts what it reads first as created: the earliest of baseline, watermark and T,
-/// minus the overlap. What was created before the replica covers anything is not news, though it is listed when T moves back; as long as the replica
-/// is empty, nothing tells whether it covers anything.
+/// minus the overlap. What was created before the replica covers anything is not news, though it is listed when T moves
+/// back. As long as the replica is empty, nothing tells what it covers, and the local clock at the beginning counts too.
 fn counts_from(
     state: &AccountState,
     reading: Reading,
@@ -418,13 +418,11 @@ fn counts_from(
     overlap: Duration,
 ) -> Timestamp {
     let earliest = state.marks.baseline.min(earliest_time(state, reading));
-    match newest {
-        Some(newest) => earlier(newest.min(earliest), overlap).max(state.marks.covered_from),
-        None => {
-            let local_baseline = earlier(reading.now.local, reading.now.elapsed);
-            earlier(earliest.min(local_baseline), overlap)
-        }
+    if let Some(newest) = newest {
+        return earlier(newest.min(earliest), overlap).max(state.marks.covered_from);
     }
+    let local_baseline = earlier(reading.now.local, reading.now.elapsed);
+    earlier(earliest.min(local_baseline), overlap)
 }
 
 /// The earliest time that it may be. One that is not confirmed and is earlier than what the replica covers must not make

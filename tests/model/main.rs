@@ -9,8 +9,6 @@ mod behaviour;
 mod checks;
 mod clock_oracle;
 mod clocks;
-#[cfg(test)]
-mod debug;
 mod durations;
 mod exporter;
 mod flaw;
