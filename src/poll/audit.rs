@@ -6,7 +6,7 @@
 //! segment of the covered past. The audit remembers for each segment the difference that it found last, so that rows that
 //! the API stops showing in one segment do not mask late rows in another. A segment with more extra rows than before is
 //! halved until the difference is located in ranges that fit one slice, and those are listed and upserted. What is left
-//! after that is accepted as far as rows were listed that the replica does not store (without id or status).
+//! after that is accepted as far as rows were listed that the replica does not count (without id, status or creation).
 //!
 //! If the API has fewer rows, the difference is published as drift once a second count with moved edges confirms it, and
 //! nothing is removed: a token that lost permissions must not resolve an alert.
@@ -87,7 +87,7 @@ struct Repair {
     span: Span,
     /// Where the extra rows are.
     spans: Vec<Span>,
-    /// Rows that were listed and cannot be stored.
+    /// Rows that were listed and that the replica does not count.
     skipped: u64,
 }
 
@@ -207,7 +207,7 @@ impl<L: TaskList> Poller<L> {
 
     /// Lists the first of the spans if it fits a slice, else halves it.
     ///
-    /// What is left in the end is accepted only as far as rows were listed that cannot be stored: the listing may have come
+    /// What is left in the end is accepted only as far as rows were listed that the replica does not count: the listing may have come
     /// from a replica of the API that is behind.
     async fn repair(&mut self, mut repair: Repair) -> Result<Option<Step>, Error> {
         let Some(first) = repair.spans.pop() else {
@@ -234,7 +234,7 @@ impl<L: TaskList> Poller<L> {
         Ok(Some(Step::Repair(repair)))
     }
 
-    /// Lists and stores the tasks of a span; gives how many rows were skipped.
+    /// Lists and stores the tasks of a span; gives how many rows the replica does not count.
     async fn list(&mut self, span: Span) -> Result<u64, Error> {
         let mut all_skipped = 0;
         let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
@@ -243,7 +243,9 @@ impl<L: TaskList> Poller<L> {
             match reader.piece(piece).await? {
                 Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
                 Piece::Complete { tasks, skipped } => {
-                    all_skipped += skipped;
+                    // The replica has no place for a task without a creation either.
+                    all_skipped +=
+                        skipped + tasks.iter().filter(|task| task.created.is_none()).count() as u64;
                     let now = self.clock.later(reader.last_response());
                     let (source, completes) = (Source::Audit, Completes::Nothing);
                     self.replica.commit_slice(SliceCommit { tasks, source, now, completes }).await?;

@@ -56,18 +56,24 @@ pub(super) fn trim(db: &Connection, account: i64, from: Timestamp, until: Timest
     Ok(())
 }
 
-/// Rows created from `from` until before `to`. Vanished ones are left out, because the API does not return them.
+/// Rows created from `from` until before `to`. Vanished ones are left out, because the API does not return them, and those
+/// without a creation, because it lists them elsewhere if at all.
 pub(super) fn count(db: &Connection, account: i64, from: Timestamp, to: Timestamp) -> Result<u64> {
     let mut all =
         db.prepare_cached("SELECT count(*) FROM task INDEXED BY task_created WHERE account = ?1 AND created >= ?2 AND created < ?3")?;
     let mut vanished = db.prepare_cached(
         "SELECT count(*) FROM task INDEXED BY task_followed
-         WHERE account = ?1 AND phase <> 2 AND phase = 3 AND created >= ?2 AND created < ?3",
+         WHERE account = ?1 AND phase <> 2 AND phase = 3 AND created >= ?2 AND created < ?3 AND flags & 1 <> 0",
+    )?;
+    let mut undated = db.prepare_cached(
+        "SELECT count(*) FROM task INDEXED BY task_undated
+         WHERE account = ?1 AND flags & 1 = 0 AND created >= ?2 AND created < ?3",
     )?;
     let range = (account, micros(from), micros(to));
     let all: u64 = all.query_row(range, |row| row.get(0))?;
     let vanished: u64 = vanished.query_row(range, |row| row.get(0))?;
-    Ok(all - vanished)
+    let undated: u64 = undated.query_row(range, |row| row.get(0))?;
+    Ok(all - vanished - undated)
 }
 
 /// The whole second within five minutes of `near` and between the bounds that is furthest from the creation of any row:
