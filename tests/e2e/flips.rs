@@ -175,5 +175,7 @@ async fn a_flipped_bit_neither_crashes_the_program_nor_lowers_a_counter() {
         }
     }
     println!("database: {} bytes, {TASKS} tasks", whole.len());
-    table.iter().for_each(|(outcome, count)| println!("{count:>5} {outcome:?}"));
+    for (outcome, count) in &table {
+        println!("{count:>5} {outcome:?}");
+    }
 }

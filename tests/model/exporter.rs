@@ -134,7 +134,7 @@ impl<'a> Exporter<'a> {
             self.note_writes().await?;
         }
         self.steady_before += self.steady();
-        self.api.set_clocks(|clocks| clocks.restart());
+        self.api.set_clocks(crate::clocks::Clocks::restart);
         let replica = replica(&self.store, &self.setup, &self.config);
         self.poller = Poller::new(self.api, replica, self.config.options(&self.setup));
         self.poller.open().await.map_err(|error| TestCaseError::fail(format!("cannot open: {error}")))?;

@@ -58,14 +58,14 @@ impl Holds {
                 })
                 .or_insert(freedom);
         }
-        let held: Vec<_> = freedoms
+        let kept: Vec<_> = freedoms
             .iter()
             .filter(|((family, ..), freedom)| *family == Family::Ended && **freedom != Freedom::Free)
             .map(|((_, group, _), _)| *group)
             .collect();
         for ((family, group, _), freedom) in &mut freedoms {
             // Queue durations wait for the counter of every status.
-            if *family == Family::Queue(Part::Count) && held.contains(group) && *freedom == Freedom::Free {
+            if *family == Family::Queue(Part::Count) && kept.contains(group) && *freedom == Freedom::Free {
                 *freedom = Freedom::May;
             }
         }

@@ -25,7 +25,7 @@ fn check_origin(view: &View<'_>, group_here: usize, sample: &StatusSample) -> Re
     let status = word(sample.status.as_str());
     let mut lives = view.account.lives.iter().zip(view.traces);
     let is_here = |life: &Life| group(life.kind, view.folds) == group_here;
-    if let Some(oldest) = sample.oldest_open.map(|at| at.as_microsecond()) {
+    if let Some(oldest) = sample.oldest_open.map(clumio_exporter::time::Timestamp::as_microsecond) {
         prop_assert!(oldest <= view.time, "the oldest {} is later than T", status);
         let is_it = |(life, trace): (&Life, &Trace)| {
             let is_equal = life.lacks == Lacks::Creation || life.created().min(view.time) == oldest;
@@ -33,7 +33,7 @@ fn check_origin(view: &View<'_>, group_here: usize, sample: &StatusSample) -> Re
         };
         prop_assert!(lives.clone().any(is_it), "no task is the oldest {}: {}", status, oldest);
     }
-    if let Some(last) = sample.last_ended.map(|at| at.as_microsecond()) {
+    if let Some(last) = sample.last_ended.map(clumio_exporter::time::Timestamp::as_microsecond) {
         prop_assert!(last <= view.time, "the last {} is later than T", status);
         let is_it = |(life, trace): (&Life, &Trace)| {
             let ends = view.ends(life, trace).filter(|_| life.has_ended(view.poll.1));
@@ -58,10 +58,10 @@ fn check_life(view: &View<'_>, snapshot: &Snapshot, life: &Life, trace: &Trace) 
     };
     let Some(status) = view.tasks(life, trace).0 else { return Ok(()) };
     if ENDED.contains(&status) {
-        let last = of_group(status).filter_map(|sample| sample.last_ended).max();
-        let last = last.map(|at| at.as_microsecond());
+        let newest = of_group(status).filter_map(|sample| sample.last_ended).max();
+        let newest = newest.map(clumio_exporter::time::Timestamp::as_microsecond);
         let least = view.ends(life, trace).map(|(least, _)| least.min(view.time));
-        prop_assert!(last >= least, "{:?} ended later than {:?}", life, last);
+        prop_assert!(newest >= least, "{:?} ended later than {:?}", life, newest);
     } else if life.lacks != Lacks::Creation {
         let oldest = of_group(status).filter_map(|sample| sample.oldest_open).min();
         let is_oldest = oldest.is_some_and(|oldest| oldest.as_microsecond() <= life.created());

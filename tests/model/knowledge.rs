@@ -77,7 +77,7 @@ impl Knowledge {
                 let since = steady - (poll.1 - poll.0);
                 trace.maybe_ended_since.get_or_insert(since);
                 let guesses = [clocks.now + clocks.local_ahead, clocks.now + clocks.date_ahead, clocks.now];
-                let dates = record.first.and_then(|(date, _)| date).map(|date| date.as_microsecond());
+                let dates = record.first.and_then(|(date, _)| date).map(Timestamp::as_microsecond);
                 let ended = life.ended().unwrap_or(clocks.now);
                 let guesses = guesses.into_iter().chain(dates).chain([life.created(), life.started()]);
                 let is_given =

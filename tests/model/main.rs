@@ -19,7 +19,7 @@ mod schedule;
 mod tally;
 mod truth;
 
-use account::{MINUTE, Trouble};
+use account::MINUTE;
 use api::SimulatedApi;
 use exporter::Exporter;
 use flaw::Flaw;

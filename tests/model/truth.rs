@@ -27,6 +27,7 @@ pub type Series = (Family, usize, &'static str);
 
 /// What the exporter has read of a task.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts, not a state")]
 pub struct Trace {
     /// As far as polls that were committed go.
     pub sight: Sight,
@@ -67,6 +68,7 @@ pub struct Bounds {
 
 /// Everything that the bounds of one poll depend on; times in microseconds.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent facts, not a state")]
 pub struct View<'a> {
     pub account: &'a Account,
     pub traces: &'a [Trace],
