@@ -550,7 +550,7 @@ async fn a_directory_that_becomes_read_only_matters_at_the_next_start() {
     set_mode(&config, 0o700);
     let command = unprivileged(&config);
     let exporter = Exporter::start_by(config, command).await;
-    assert!(total(&exporter.scrape().await) == 1.0, "nothing was lost");
+    assert!((total(&exporter.scrape().await) - 1.0).abs() < 0.5, "nothing was lost");
     exporter.stop().await;
 }
 
