@@ -61,7 +61,6 @@ CREATE TABLE task (
 CREATE INDEX task_created ON task (account, created);
 CREATE INDEX task_undated ON task (account, created) WHERE flags & 1 = 0; -- the API has given no creation
 CREATE INDEX task_ended ON task (kind, status, ended) WHERE ended IS NOT NULL;
-CREATE INDEX task_undated ON task (account, created) WHERE flags & 1 = 0; -- without a creation time
 CREATE INDEX task_followed ON task (account, phase, kind, status, created) WHERE phase <> 2;
 CREATE INDEX task_failed ON task (account, ended) WHERE ended IS NOT NULL AND status <> 3;
 
