@@ -9,7 +9,7 @@ mod behaviour;
 mod checks;
 mod clock_oracle;
 mod clocks;
-#[cfg(test)]
+#[cfg(model_debug)]
 mod debug;
 mod durations;
 mod exporter;
