@@ -188,7 +188,8 @@ impl<L: TaskList> Poller<L> {
 
     async fn compare(&mut self, segment: Segment, span: Span) -> Result<Option<Step>, Error> {
         let (difference, response) = self.difference(span).await?;
-        if difference > segment.difference {
+        // With fewer rows than before, and another end, a segment may have lost rows that the replica does not count.
+        if difference > segment.difference || (difference < segment.difference && segment.skipped > 0) {
             return Ok(Some(Step::Repair(Repair { segment, span, spans: vec![span], skipped: 0 })));
         }
         let is_confirmed = difference == segment.difference || self.has_fewer(segment, span).await?;
@@ -213,8 +214,8 @@ impl<L: TaskList> Poller<L> {
         let Some(first) = repair.spans.pop() else {
             let (difference, response) = self.difference(repair.span).await?;
             let skipped = i64::try_from(repair.skipped).unwrap_or(i64::MAX);
-            let (difference, skipped) = (difference.min(skipped), difference.clamp(0, skipped));
-            self.put(Segment { difference, skipped, ..repair.segment }, response).await?;
+            self.put(Segment { difference: difference.min(skipped), skipped, ..repair.segment }, response)
+                .await?;
             return Ok(None);
         };
         let rows = self.replica.count(first.from, first.to).await?;
@@ -234,25 +235,27 @@ impl<L: TaskList> Poller<L> {
         Ok(Some(Step::Repair(repair)))
     }
 
-    /// Lists and stores the tasks of a span; gives how many rows the replica does not count.
+    /// Lists and stores the tasks of a span; gives how many rows of it the replica does not count.
     async fn list(&mut self, span: Span) -> Result<u64, Error> {
-        let mut all_skipped = 0;
         let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
+        let total = total(&mut reader, span).await?;
+        let (mut counted, mut uncounted) = (0, 0);
         let mut pieces = vec![Range { from: span.from, to: Some(span.to) }];
         while let Some(piece) = pieces.pop() {
             match reader.piece(piece).await? {
                 Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
                 Piece::Complete { tasks, skipped } => {
-                    // The replica has no place for a task without a creation either.
-                    all_skipped +=
-                        skipped + tasks.iter().filter(|task| task.created.is_none()).count() as u64;
+                    let dated = tasks.iter().filter(|task| task.created.is_some()).count() as u64;
+                    counted += dated;
+                    uncounted += skipped + tasks.len() as u64 - dated;
                     let now = self.clock.later(reader.last_response());
                     let (source, completes) = (Source::Audit, Completes::Nothing);
                     self.replica.commit_slice(SliceCommit { tasks, source, now, completes }).await?;
                 }
             }
         }
-        Ok(all_skipped)
+        // Pieces are a little wider than the span, and may have such rows beyond it.
+        Ok(uncounted.min(total.saturating_sub(counted)))
     }
 
     /// The API's count of a span minus that of the replica, and the response that gave it.

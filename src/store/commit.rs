@@ -103,13 +103,13 @@ pub(super) fn slice(db: &Connection, account: i64, rules: &Rules, slice: &SliceC
 pub(super) fn poll(db: &Connection, account: i64, rules: &Rules, poll: &PollCommit) -> Result<Snapshot> {
     let changes_before = db.total_changes();
     let mut state = load(db, account)?;
-    let baseline = state.marks.baseline;
+    let before = state.marks;
     let unwritten = poll.now.elapsed.saturating_sub(state.marks.elapsed);
     state.marks = state.marks.at(poll.now, rules.retention);
     if let Some(until) = poll.gap_until {
         state.marks.covered_from = state.marks.covered_from.max(until);
     }
-    store(db, account, rules, (&poll.tasks, poll.source, poll.now, baseline), &mut state)?;
+    store(db, account, rules, (&poll.tasks, poll.source, poll.now, before.baseline), &mut state)?;
     let elapsed = elapsed(poll.now);
     if poll.sees_newest {
         state.vanished_total += note_missing(db, account, elapsed, &poll.missing)?;
@@ -119,7 +119,8 @@ pub(super) fn poll(db: &Connection, account: i64, rules: &Rules, poll: &PollComm
     let ends_sync = state.sync_from.take().is_some();
     state.last_success = Some(poll.now.local);
     let is_due = is_pending && unwritten >= WRITE_ELAPSED_AFTER;
-    if ends_sync || is_due || db.total_changes() != changes_before {
+    let has_moved_back = state.marks.has_moved_back(&before);
+    if ends_sync || is_due || has_moved_back || db.total_changes() != changes_before {
         state.save(db, account)?;
     }
     gauges::snapshot(db, account, &state, rules.window)

@@ -97,6 +97,12 @@ impl Marks {
         }
     }
 
+    /// Whether T or a mark that follows it is earlier than before.
+    #[must_use]
+    pub fn has_moved_back(&self, before: &Self) -> bool {
+        self.time < before.time || self.baseline < before.baseline || self.covered_from < before.covered_from
+    }
+
     /// Keeps a row that a poll has read and that was created and ended before `until`: the horizon stays behind it.
     pub fn keep(&mut self, until: Timestamp) {
         self.horizon = self.horizon.min(until);

@@ -217,7 +217,8 @@ impl View<'_> {
 
     /// The ends that the row may have.
     pub fn ends(&self, life: &Life, trace: &Trace) -> Option<(i64, i64)> {
-        if trace.sight == Sight::Ended {
+        let is_fixed = !trace.has_guessed_end || !self.is_end_given(life);
+        if trace.sight == Sight::Ended && is_fixed {
             return trace.ends;
         }
         let (least, most) = self.end_now(life)?;
