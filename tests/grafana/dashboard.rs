@@ -126,7 +126,9 @@ fn legends_name_the_kind() {
 fn only_the_chosen_accounts_are_shown() {
     for panel in panels() {
         for (_, expression) in targets(&panel) {
-            let of_process = ["clumio_exporter_config_", "process_"].iter().any(|it| expression.contains(it));
+            let of_process = ["clumio_exporter_config_", "clumio_exporter_state_", "process_"]
+                .iter()
+                .any(|it| expression.contains(it));
             assert!(of_process || expression.contains("account=~\"$account\""), "{expression}");
         }
     }
