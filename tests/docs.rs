@@ -140,7 +140,7 @@ fn every_key_in_the_readme_is_in_the_config() {
     let tables: BTreeSet<_> = keys.iter().filter_map(|key| key.split('.').next()).collect();
     // What is on the page, and the fields and words of the status as JSON.
     let told = page()
-        + &["mod", "account", "failures", "numbers", "problem"]
+        + &["account", "failures", "mod", "numbers", "problem"]
             .map(|it| read(&format!("src/report/{it}.rs")))
             .concat();
     for word in code(&readme()) {

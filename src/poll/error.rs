@@ -1,6 +1,7 @@
 //! Why a poll, or a step between polls, failed.
 
-use crate::{clumio, store};
+use crate::clumio;
+use crate::store;
 
 /// Why a poll failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -38,7 +38,7 @@ pub(super) struct Activity {
     waits_until: AtomicU64,
     /// How many requests have finished and how many polls have ended by themselves.
     signs: AtomicU64,
-    /// How many rounds were done: a poll, what it brought published, and what there was to heal.
+    /// How many rounds were done: a poll, what it brought published, and the work in the background.
     rounds: AtomicU64,
 }
 

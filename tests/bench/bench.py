@@ -19,7 +19,7 @@ FIGURES = {
     "scrape": scrape.scrape,
     "render": scrape.render,
     "row": rows.row,
-    "first_pass": rows.first_pass,
+    "initial_sync": rows.initial_sync,
     "history": history.history,
     "one_account": accounts.one_account,
     "many_accounts": accounts.many_accounts,

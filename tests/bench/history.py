@@ -64,7 +64,7 @@ def followed(url, name, lookback):
 
 
 def scraped(url, name, interval):
-    """Instructions for a scrape that renders, over the state that the first pass left.
+    """Instructions for a scrape that renders, over the state that the initial sync left.
 
     The API takes connections and never answers: with a short interval a poll is under way all the time.
     """
@@ -90,12 +90,12 @@ def memory(few, many, few_again, many_again):
             None,
         ),
         most(
-            "The peak of a first pass within 8 MiB of steady (state on disk)",
+            "The peak of an initial sync within 8 MiB of steady (state on disk)",
             above,
             8.0,
             f"{above:+.1f} MiB ({many['peak'] / 1024:.1f} MiB, over {read})",
         ),
-        Figure("A first pass with the state on disk, for comparison", f"{rate:,.0f} rows for a CPU second", None),
+        Figure("An initial sync with the state on disk, for comparison", f"{rate:,.0f} rows for a CPU second", None),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a row costs: reading it, a whole poll, and a first pass."""
+"""What a row costs: reading it, a whole poll, and an initial sync."""
 
 import os
 import re
@@ -34,7 +34,7 @@ def row(scale):
             name="row_read_ratio",
         ),
         most(
-            goal + "all of a poll, with HTTP, the listing and the ledger",
+            goal + "all of a poll, with HTTP, the listing and the store",
             poll / deserialize,
             2.0,
             f"{poll / deserialize:.2f} times ({poll:,.0f} {beside})",
@@ -49,7 +49,7 @@ def per_row(part, page):
 
 
 def polled(url):
-    """What a row adds to a first pass."""
+    """What a row adds to an initial sync."""
     costs = []
     for lookback in ("2h", "8h"):
         count, page = instructions(EXPORTER, "once", "--config.file", once_config(url, lookback))
@@ -69,8 +69,8 @@ def read_rows(page):
     return int(re.search(r"^clumio_exporter_tasks_read_total{.*} (\d+)", page, re.M)[1])
 
 
-def first_pass(scale):
-    """A first pass over a million tasks, by the exporter's own CPU time."""
+def initial_sync(scale):
+    """An initial sync over a million tasks, by the exporter's own CPU time."""
     tasks = 1_000_000 // scale
     with simulator("--tasks-per-day", tasks // 7, "--history-days", 8) as api:
         config = once_config(f"http://{api.address}", "7d")
@@ -78,11 +78,11 @@ def first_pass(scale):
     rate = median(rows / cpu for rows, cpu, _ in runs)
     rows, wall = runs[0][0], median(wall for *_, wall in runs)
     text = f"{rate:,.0f} rows for a CPU second; {rows:,} rows in {wall:.1f} s, eight pages in flight"
-    return [least("A first pass reads at least 100,000 rows for a CPU second (no state)", rate, 100_000, text)]
+    return [least("An initial sync reads at least 100,000 rows for a CPU second (no state)", rate, 100_000, text)]
 
 
 def timed(config):
-    """One first pass: rows, CPU seconds, wall seconds."""
+    """One initial sync: rows, CPU seconds, wall seconds."""
     page = FOLDER / "once.page"
     begin = os.times()
     with page.open("w") as out:

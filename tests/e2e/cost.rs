@@ -62,7 +62,7 @@ async fn next(api: &Api, exporter: &Exporter) -> Vec<Cost> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_poll_at_rest_costs_at_most_three_requests() {
-    let api = Api::start(Options { tasks_per_day: 5_000, ..Options::default() }).await;
+    let api = Api::start(Options { tasks_per_day: 1_000, ..Options::default() }).await;
     api.simulator.stand_still(api.simulator.now());
     let exporter = Exporter::following(&api, FAST).await;
     exporter.polls(ACCOUNT, 1).await;
