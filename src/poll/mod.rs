@@ -416,7 +416,7 @@ fn counts_from(
     overlap: Duration,
 ) -> Timestamp {
     let earliest = state.marks.baseline.min(earliest_time(state, reading));
-    match newest {
+    match newest.filter(|newest| *newest >= state.marks.covered_from) {
         Some(newest) => earlier(newest.min(earliest), overlap).max(state.marks.covered_from),
         None => {
             let local_baseline = earlier(reading.now.local, reading.now.elapsed);

@@ -417,7 +417,7 @@ impl<'a> Exporter<'a> {
             is_at_rest: self.is_at_rest,
             tells_news: !self.setup.sets_clocks
                 && self.api.behaviour.wrong_date == 0.0
-                || self.committed.as_ref().is_some_and(|it| it.watermark.is_some()),
+                || self.committed.as_ref().is_some_and(|it| it.watermark >= Some(it.covered_from)),
         }
     }
 

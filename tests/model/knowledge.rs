@@ -49,6 +49,7 @@ impl Knowledge {
         let marks = state.marks;
         let watermark = committed.and_then(|committed| committed.watermark);
         let covered_from = committed.map_or(marks.covered_from, |it| it.covered_from.min(marks.covered_from));
+        let watermark = watermark.filter(|watermark| *watermark >= covered_from);
         let local = if watermark.is_none() { Some(local_baseline) } else { None };
         let least = [Some(marks.baseline), Some(marks.time), watermark, server, local].into_iter().flatten();
         let least = least.min();
