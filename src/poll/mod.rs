@@ -415,6 +415,8 @@ fn counts_from(
     newest: Option<Timestamp>,
     overlap: Duration,
 ) -> Timestamp {
+    let is_baseline_ahead = state.marks.baseline > reading.now.time;
+    let reading = Reading { confirmed: reading.confirmed.filter(|_| is_baseline_ahead), ..reading };
     let earliest = state.marks.baseline.min(earliest_time(state, reading));
     match newest.filter(|newest| *newest >= state.marks.covered_from) {
         Some(newest) => earlier(newest.min(earliest), overlap).max(state.marks.covered_from),

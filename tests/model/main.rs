@@ -17,11 +17,13 @@ mod flaw;
 mod holds;
 mod instants;
 mod knowledge;
+mod notices;
+mod scenarios;
 mod schedule;
 mod tally;
 mod truth;
 
-use account::{MINUTE, Trouble};
+use account::MINUTE;
 use api::SimulatedApi;
 use exporter::Exporter;
 use flaw::Flaw;
