@@ -417,8 +417,10 @@ fn counts_from(
     newest: Option<Timestamp>,
     overlap: Duration,
 ) -> Timestamp {
+    let is_baseline_ahead = state.marks.baseline > reading.now.time;
+    let reading = Reading { confirmed: reading.confirmed.filter(|_| is_baseline_ahead), ..reading };
     let earliest = state.marks.baseline.min(earliest_time(state, reading));
-    if let Some(newest) = newest {
+    if let Some(newest) = newest.filter(|newest| *newest >= state.marks.covered_from) {
         return earlier(newest.min(earliest), overlap).max(state.marks.covered_from);
     }
     let local_baseline = earlier(reading.now.local, reading.now.elapsed);

@@ -200,6 +200,18 @@ impl<'a> Exporter<'a> {
         Ok(has_succeeded)
     }
 
+    /// Polls once and does what is to be done between polls, without any check.
+    pub async fn poll_unchecked(&mut self) {
+        let report = self.poller.poll().await.expect("the API must have no faults");
+        self.committed = Some(report.snapshot);
+        while self.poller.background_step().await.expect("the API must have no faults") == Background::More {}
+    }
+
+    /// True time since the begin.
+    pub fn elapsed(&self) -> i64 {
+        self.api.now() - START
+    }
+
     /// Polls once and checks what is published.
     pub async fn poll_only(&mut self) -> Result<bool, TestCaseError> {
         self.api.take_record();
@@ -432,7 +444,7 @@ impl<'a> Exporter<'a> {
             steady: (self.steady() - (end - start), self.steady_before + self.steady()),
             is_at_rest: self.is_at_rest,
             tells_news: !self.setup.sets_clocks && self.api.behaviour.wrong_date == 0.0
-                || self.committed.as_ref().is_some_and(|it| it.watermark.is_some()),
+                || self.committed.as_ref().is_some_and(|it| it.watermark >= Some(it.covered_from)),
         }
     }
 

@@ -18,12 +18,20 @@ pub struct Knowledge {
     pub baseline: (i64, i64),
     /// What was created before it cannot have counted since the last commit.
     pub counts_from: i64,
+    /// The time of the server in the last poll.
+    last_server: Option<Timestamp>,
 }
 
 impl Knowledge {
     pub fn new(lives: usize) -> Self {
         let traces = vec![Trace::default(); lives];
-        Self { traces, synced: None, baseline: (i64::MAX, i64::MIN), counts_from: i64::MAX }
+        Self {
+            traces,
+            synced: None,
+            baseline: (i64::MAX, i64::MIN),
+            counts_from: i64::MAX,
+            last_server: None,
+        }
     }
 
     /// A process begins, with its own monotonic clock.
@@ -49,8 +57,13 @@ impl Knowledge {
         let marks = state.marks;
         let watermark = committed.and_then(|committed| committed.watermark);
         let covered_from = committed.map_or(marks.covered_from, |it| it.covered_from.min(marks.covered_from));
+        let watermark = watermark.filter(|watermark| *watermark >= covered_from);
         let local = if watermark.is_none() { Some(local_baseline) } else { None };
-        let least = [Some(marks.baseline), Some(marks.time), watermark, server, local].into_iter().flatten();
+        // A baseline that was ahead follows the time which the poll before has heard first.
+        let was_ahead = self.baseline.1 > marks.time.as_microsecond();
+        let confirmed = std::mem::replace(&mut self.last_server, server).filter(|_| was_ahead);
+        let times = [Some(marks.baseline), Some(marks.time), watermark, server, confirmed, local];
+        let least = times.into_iter().flatten();
         let least = least.min();
         let least = least.unwrap_or(marks.baseline).as_microsecond() - overlap;
         let least = watermark.map_or(least, |_| least.max(covered_from.as_microsecond()));

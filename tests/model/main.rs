@@ -15,6 +15,8 @@ mod flaw;
 mod holds;
 mod instants;
 mod knowledge;
+mod notices;
+mod scenarios;
 mod schedule;
 mod tally;
 mod truth;

@@ -205,7 +205,7 @@ impl View<'_> {
     /// Whether an open task is gone for so long that it must have vanished.
     fn has_left_the_gauges(&self, life: &Life, trace: &Trace) -> bool {
         let is_hidden = life.gone().is_some_and(|(from, until)| from <= self.poll.0 && until > self.poll.1);
-        self.is_at_rest && is_hidden && trace.sight != Sight::Ended
+        self.is_at_rest && is_hidden && trace.maybe_ended_since.is_none()
     }
 
     /// Whether the end of the task is in the window for certain, and whether it may be.
