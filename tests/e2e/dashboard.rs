@@ -15,7 +15,7 @@ use crate::stack::{COMPRESSED, Pace, Stack};
 const RATE_INTERVAL: &str = "10s";
 
 /// How long may pass until all queries give something: two tasks of a kind must end, and be counted.
-const WITHIN: Duration = Duration::from_mins(2);
+const WITHIN: Duration = Duration::from_mins(4);
 
 fn now() -> f64 {
     Timestamp::now().as_duration().as_secs_f64()
