@@ -92,7 +92,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 /// The module of the crate that a file below `src` belongs to.
 fn module(path: &Path) -> String {
-    let first = path.iter().next().map(Path::new).unwrap_or(path);
+    let first = path.iter().next().map_or(path, Path::new);
     first.with_extension("").to_string_lossy().into_owned()
 }
 
