@@ -4,29 +4,29 @@
 //!
 //! A poll misses a task only if the API lists it later than the overlap. Such a task is an extra row of the API in some
 //! segment of the covered past. The audit remembers for each segment the difference that it found last, so that rows that
-//! the API stops showing in one segment do not mask late rows in another. A segment with more extra rows than before is
-//! halved until the difference is located in ranges that fit one slice, and those are listed and upserted. What is left
-//! after that is accepted as far as rows were listed that the replica does not count (without id, status or creation).
+//! the API stops showing in one segment do not mask late rows in another. A segment whose difference has changed is halved
+//! until the difference is located in ranges that fit one slice, and those are listed and upserted. What is left after
+//! that is accepted as far as rows were listed that the replica does not count (without id, status or creation).
 //!
-//! If the API has fewer rows, the difference is published as drift once a second count with moved edges confirms it, and
-//! nothing is removed: a token that lost permissions must not resolve an alert.
+//! Fewer rows than before count as a change once a second count with moved edges confirms them. They are published as
+//! drift, and nothing is removed: a token that lost permissions must not resolve an alert. The segment is listed all the
+//! same, for they may mask rows that are late.
 //!
 //! `total_count` may be capped. If a count is not above that of the replica, the page that it says is the last one shows
 //! whether rows follow. A capped count is taken from both halves of the range instead.
 //!
 //! # What it does not find
 //!
-//! One row that the API stops showing and one that it lists late cancel each other out if both are in the same segment and
-//! appear between two audits of it. Each is counted again with every audit, so both have to change within
-//! [`Options::audit_interval`](super::Options) in the newest segment, and within an hour elsewhere in the window. A
-//! segment is an eighth of the window, at least [`MIN_SEGMENT`] long.
+//! Rows that the API stops showing and as many that it lists late cancel each other out if all are in the same segment and
+//! change between two audits of it: within [`Options::audit_interval`](super::Options) in the newest segment, and within an
+//! hour elsewhere in the window. A segment is an eighth of the window, at least [`MIN_SEGMENT`] long.
 //!
 //! # Which segments
 //!
 //! The newest segment is audited every time, older ones in turn, so that the window takes an hour at most. One segment
 //! beyond the window is audited each time as well.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::clock::Response;
@@ -35,6 +35,7 @@ use super::reader::Reader;
 use super::{Background, Error, Poller};
 use crate::clumio::{Filter, TaskList};
 use crate::store::{self, Completes, Segment, SliceCommit, Source};
+use crate::task::TaskId;
 use crate::time::{Timestamp, earlier, elapsed, later};
 
 /// Segments that the window is divided into.
@@ -87,8 +88,11 @@ struct Repair {
     span: Span,
     /// Where the extra rows are.
     spans: Vec<Span>,
-    /// Rows that were listed and that the replica does not count.
+    /// Rows without an id or a status that were listed. The replica does not count them.
     skipped: u64,
+    /// Tasks without a creation that were listed. The replica does not count them either, and the API may count one of
+    /// them on both sides of an edge.
+    undated: BTreeSet<TaskId>,
 }
 
 // === impl Audit ===
@@ -165,6 +169,13 @@ impl<L: TaskList> Poller<L> {
             added.push(Segment { start, difference: 0, skipped: 0, audited: 0 });
             start
         };
+        if let Some(last) = segments.last_mut()
+            && elapsed(newest, until) >= length * 2
+        {
+            // What was accepted may be in the part that is cut off.
+            *last = Segment { difference: 0, skipped: 0, audited: 0, ..*last };
+            added.push(*last);
+        }
         while elapsed(newest, until) >= length * 2 {
             newest = self.edge(later(newest, length), (later(newest, length / 2), until)).await?;
             added.push(Segment { start: newest, difference: 0, skipped: 0, audited: 0 });
@@ -178,6 +189,7 @@ impl<L: TaskList> Poller<L> {
             self.replica.put_segments(added.clone()).await?;
             segments.extend(added);
             segments.sort_by_key(|segment| segment.start);
+            segments.dedup();
         }
         Ok(segments)
     }
@@ -187,14 +199,14 @@ impl<L: TaskList> Poller<L> {
     }
 
     async fn compare(&mut self, segment: Segment, span: Span) -> Result<Option<Step>, Error> {
-        let (difference, response) = self.difference(span).await?;
-        // With fewer rows than before, and another end, a segment may have lost rows that the replica does not count.
-        if difference > segment.difference || (difference < segment.difference && segment.skipped > 0) {
-            return Ok(Some(Step::Repair(Repair { segment, span, spans: vec![span], skipped: 0 })));
+        let (difference, response) = self.difference(span, segment.uncounted()).await?;
+        let is_confirmed = difference > segment.difference
+            || (difference < segment.difference && self.has_fewer(segment, span).await?);
+        if is_confirmed {
+            // A segment that has lost rows is listed as well: those may mask extra ones.
+            return Ok(Some(Step::Repair(Repair::new(segment, span))));
         }
-        let is_confirmed = difference == segment.difference || self.has_fewer(segment, span).await?;
-        let difference = if is_confirmed { difference } else { segment.difference };
-        self.put(Segment { difference, ..segment }, response).await?;
+        self.put(segment, response).await?;
         Ok(None)
     }
 
@@ -203,7 +215,7 @@ impl<L: TaskList> Poller<L> {
         let middle = earlier(span.to, elapsed(span.from, span.to) / 2);
         let from = self.edge(later(span.from, MOVE), (span.from, middle)).await?;
         let moved = if segment.difference == 0 { Span { from, ..span } } else { span };
-        Ok(self.difference(moved).await?.0 < segment.difference)
+        Ok(self.difference(moved, segment.uncounted()).await?.0 < segment.difference)
     }
 
     /// Lists the first of the spans if it fits a slice, else halves it.
@@ -212,8 +224,9 @@ impl<L: TaskList> Poller<L> {
     /// from a replica of the API that is behind.
     async fn repair(&mut self, mut repair: Repair) -> Result<Option<Step>, Error> {
         let Some(first) = repair.spans.pop() else {
-            let (difference, response) = self.difference(repair.span).await?;
-            let skipped = i64::try_from(repair.skipped).unwrap_or(i64::MAX);
+            let uncounted = repair.uncounted();
+            let (difference, response) = self.difference(repair.span, uncounted).await?;
+            let skipped = i64::try_from(uncounted).unwrap_or(i64::MAX);
             self.put(Segment { difference: difference.min(skipped), skipped, ..repair.segment }, response)
                 .await?;
             return Ok(None);
@@ -223,31 +236,33 @@ impl<L: TaskList> Poller<L> {
             let halves = self.halves(first).await?;
             let mut extra = Vec::new();
             for half in halves {
-                if self.difference(half).await?.0 > 0 {
+                if self.difference(half, repair.uncounted()).await?.0 > 0 {
                     extra.push(half);
                 }
             }
             // Rows that the API stopped showing may mask the extra ones.
             repair.spans.extend(if extra.is_empty() { halves.to_vec() } else { extra });
         } else {
-            repair.skipped += self.list(first).await?;
+            self.list(first, &mut repair).await?;
         }
         Ok(Some(Step::Repair(repair)))
     }
 
-    /// Lists and stores the tasks of a span; gives how many rows of it the replica does not count.
-    async fn list(&mut self, span: Span) -> Result<u64, Error> {
+    /// Lists and stores the tasks of a span, and notes the rows of it that the replica does not count.
+    async fn list(&mut self, span: Span, repair: &mut Repair) -> Result<(), Error> {
         let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
         let total = total(&mut reader, span).await?;
-        let (mut counted, mut uncounted) = (0, 0);
+        let (mut counted, mut unidentified) = (0, 0);
+        let mut undated = BTreeSet::new();
         let mut pieces = vec![Range { from: span.from, to: Some(span.to) }];
         while let Some(piece) = pieces.pop() {
             match reader.piece(piece).await? {
                 Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
                 Piece::Complete { tasks, skipped } => {
-                    let dated = tasks.iter().filter(|task| task.created.is_some()).count() as u64;
-                    counted += dated;
-                    uncounted += skipped + tasks.len() as u64 - dated;
+                    let without_creation = tasks.iter().filter(|task| task.created.is_none());
+                    undated.extend(without_creation.map(|task| task.id.clone()));
+                    counted += tasks.iter().filter(|task| task.created.is_some()).count() as u64;
+                    unidentified += skipped;
                     let now = self.clock.later(reader.last_response());
                     let (source, completes) = (Source::Audit, Completes::Nothing);
                     self.replica.commit_slice(SliceCommit { tasks, source, now, completes }).await?;
@@ -255,11 +270,15 @@ impl<L: TaskList> Poller<L> {
             }
         }
         // Pieces are a little wider than the span, and may have such rows beyond it.
-        Ok(uncounted.min(total.saturating_sub(counted)))
+        let uncounted = usize::try_from(total.saturating_sub(counted)).unwrap_or(usize::MAX);
+        repair.skipped += unidentified.min(uncounted as u64);
+        repair.undated.extend(undated.into_iter().take(uncounted));
+        Ok(())
     }
 
-    /// The API's count of a span minus that of the replica, and the response that gave it.
-    async fn difference(&mut self, span: Span) -> Result<(i64, Response), Error> {
+    /// The API's count of a span minus that of the replica, and the response that gave it. Up to `uncounted` rows may be
+    /// ones that the replica does not count.
+    async fn difference(&mut self, span: Span, uncounted: u64) -> Result<(i64, Response), Error> {
         let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
         let (mut api, mut replica) = (0, 0);
         let mut count_cap = self.audit.count_cap;
@@ -268,7 +287,7 @@ impl<L: TaskList> Poller<L> {
             let rows = self.replica.count(span.from, span.to).await?;
             let total = total(&mut reader, span).await?;
             let is_capped = count_cap.is_some_and(|cap| total >= cap)
-                || (total <= rows && reader.is_capped(&span.filter(), total).await?);
+                || (total <= rows + uncounted && reader.is_capped(&span.filter(), total).await?);
             if is_capped {
                 count_cap = Some(count_cap.map_or(total, |cap| cap.min(total)));
                 if span.length() >= MIN_RANGE {
@@ -276,8 +295,8 @@ impl<L: TaskList> Poller<L> {
                     continue;
                 }
             }
-            // Nothing is known of a range that cannot be halved.
-            api += if is_capped { rows } else { total };
+            // Of a range that cannot be halved, a capped count is a lower bound.
+            api += if is_capped { total.max(rows) } else { total };
             replica += rows;
         }
         let difference = i64::try_from(api).unwrap_or(i64::MAX) - i64::try_from(replica).unwrap_or(i64::MAX);
@@ -326,6 +345,18 @@ fn choose(
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let each_time = (window.len() as f64 / turns.max(1.0)).ceil() as usize;
     newest.into_iter().chain(window.into_iter().take(each_time)).chain(beyond.into_iter().take(1)).collect()
+}
+
+// === impl Repair ===
+
+impl Repair {
+    fn new(segment: Segment, span: Span) -> Self {
+        Self { segment, span, spans: vec![span], skipped: 0, undated: BTreeSet::new() }
+    }
+
+    fn uncounted(&self) -> u64 {
+        self.skipped + self.undated.len() as u64
+    }
 }
 
 // === impl Span ===

@@ -40,11 +40,14 @@ impl<L: TaskList> Poller<L> {
         covered_from: Timestamp,
         sync_from: Timestamp,
     ) -> Result<(), Error> {
-        let time = self.current_time(sync_from).await?.time;
+        let PollInstant { time, local, .. } = self.current_time(sync_from).await?;
         let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
-        // What was created just before the last slice was read may have been listed after that.
-        let resumed_from = earlier(sync_from, self.options.rules.overlap).max(covered_from);
-        let from = resumed_from.max(earlier(time, LISTED_FOR));
+        // What was created just before the last slice was read may have been listed after that; and that was earlier than
+        // the slice says if the `Date` was ahead.
+        let newest = self.replica.newest().await?.map_or(covered_from, |(created, _)| created);
+        let resumed_from = earlier(sync_from.min(newest), self.options.rules.overlap).max(covered_from);
+        // A `Date` that is far ahead must not skip anything.
+        let from = resumed_from.max(earlier(time.min(local), LISTED_FOR));
         let mut pieces = vec![Range { from, to: Some(time.max(from)) }];
         // Larger transactions write fewer pages, so small pieces are committed together.
         let mut read = Vec::new();

@@ -64,6 +64,16 @@ pub(super) enum Piece {
     Split(Vec<Range>),
 }
 
+/// How far a listing is read before it is split or given up.
+#[derive(Debug, Clone, Copy)]
+struct Effort {
+    readings: u32,
+    /// A listing with more rows is split.
+    most: u64,
+    /// Whether the listing cannot be split: then one whose count proves nothing is read as often as `readings` says.
+    is_last: bool,
+}
+
 /// The distinct rows of all readings of a listing.
 #[derive(Default)]
 struct Rows {
@@ -93,9 +103,12 @@ impl<L: TaskList> Reader<'_, L> {
         let filter =
             Filter::Created { from: earlier(piece.from, MARGIN), to: piece.to.map(|to| later(to, MARGIN)) };
         let can_be_split = piece.can_be_split();
-        let (readings, most) =
-            if can_be_split { (READINGS, self.max_rows) } else { (READINGS_UNSPLIT, u64::MAX) };
-        let rows = self.rows(&filter, readings, most).await?;
+        let effort = if can_be_split {
+            Effort { readings: READINGS, most: self.max_rows, is_last: false }
+        } else {
+            Effort { readings: READINGS_UNSPLIT, most: u64::MAX, is_last: true }
+        };
+        let rows = self.rows(&filter, effort).await?;
         if rows.is_complete() && !(rows.is_capped() && can_be_split) {
             let skipped = rows.skipped();
             let tasks = rows.sightings.into_tasks().into_iter().filter(|task| piece.has(task)).collect();
@@ -132,7 +145,8 @@ impl<L: TaskList> Reader<'_, L> {
                 batch.push(id);
             }
             let asked = batch.len() as u64;
-            let rows = self.rows(&Filter::Ids(batch), READINGS, asked).await?;
+            let effort = Effort { readings: READINGS, most: asked, is_last: false };
+            let rows = self.rows(&Filter::Ids(batch), effort).await?;
             if !rows.is_complete() {
                 return Err(rows.short(&format!("{asked} tasks looked up by id")));
             }
@@ -141,17 +155,17 @@ impl<L: TaskList> Reader<'_, L> {
         Ok(())
     }
 
-    /// Reads a listing until it is complete, has been read `readings` times, or turns out to have more than `most` rows.
-    async fn rows(&mut self, filter: &Filter, readings: u32, most: u64) -> Result<Rows, Error> {
+    /// Reads a listing until it suffices, or the effort is spent.
+    async fn rows(&mut self, filter: &Filter, effort: Effort) -> Result<Rows, Error> {
         let mut rows = Rows::default();
-        for _ in 0..readings {
+        for _ in 0..effort.readings {
             (rows.total, rows.pages, rows.read) = (0, 0, 0);
             self.read(filter, |page, is_last| {
                 rows.add(page, is_last);
-                if rows.suffices(most) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                if rows.suffice(effort) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })
             .await?;
-            if rows.suffices(most) {
+            if rows.suffice(effort) {
                 break;
             }
         }
@@ -174,9 +188,10 @@ impl Rows {
         self.sightings.see_all(page.tasks);
     }
 
-    /// Whether nothing more has to be read: it is complete, or will be split.
-    fn suffices(&self, most: u64) -> bool {
-        self.is_complete() || self.total.max(self.distinct()) > most
+    /// Whether nothing more has to be read: they are complete, or will be split.
+    fn suffice(&self, effort: Effort) -> bool {
+        let is_proven = self.is_complete() && !(effort.is_last && self.is_capped());
+        is_proven || self.total.max(self.distinct()) > effort.most
     }
 
     fn is_complete(&self) -> bool {

@@ -80,12 +80,12 @@ pub(super) fn begin_sync(
     state.save(db, account)
 }
 
-/// Stores a slice.
+/// Stores a slice. T and the marks that follow it stay those of the last poll, for which the replica is complete.
 pub(super) fn slice(db: &Connection, account: i64, rules: &Rules, slice: &SliceCommit) -> Result<()> {
     let SliceCommit { tasks, source, now, completes } = slice;
     let mut state = load(db, account)?;
     let baseline = state.marks.baseline;
-    state.marks = state.marks.at(*now, rules.retention);
+    state.marks = state.marks.later(*now, rules.retention);
     let outcome = store(db, account, rules, (tasks, *source, *now, baseline), &mut state)?;
     if *source == Source::Audit {
         state.missed_total += outcome.inserted_counted;
@@ -168,10 +168,10 @@ fn store(
     Ok(outcome)
 }
 
-/// Writes the marks alone.
+/// Writes the elapsed time alone.
 pub(super) fn touch(db: &Connection, account: i64, rules: &Rules, now: PollInstant) -> Result<()> {
     let mut state = load(db, account)?;
-    state.marks = state.marks.at(now, rules.retention);
+    state.marks = state.marks.later(now, rules.retention);
     state.save(db, account)
 }
 

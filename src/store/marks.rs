@@ -97,6 +97,12 @@ impl Marks {
         }
     }
 
+    /// The marks of the same poll after more time has passed.
+    #[must_use]
+    pub fn later(self, now: PollInstant, retention: Duration) -> Self {
+        self.at(PollInstant { time: self.time, ..now }, retention)
+    }
+
     /// Whether T or a mark that follows it is earlier than before.
     #[must_use]
     pub fn has_moved_back(&self, before: &Self) -> bool {

@@ -94,6 +94,7 @@ pub(super) struct Context {
     elapsed: i64,
     baseline: i64,
     forgotten_before: i64,
+    removed_before: i64,
     /// Tasks created from here on count as created.
     counts_from: i64,
 }
@@ -131,6 +132,7 @@ impl Context {
             elapsed: i64::try_from(now.elapsed.as_micros()).unwrap_or(i64::MAX),
             baseline: micros(baseline),
             forgotten_before: micros(marks.forgotten_before),
+            removed_before: micros(marks.forgotten_before.min(marks.horizon)),
             counts_from,
         }
     }
@@ -196,9 +198,12 @@ impl Row {
         }
         let last_change = row.ended.map(|ended| reading.created.unwrap_or(ended).max(ended));
         let is_forgotten = last_change.is_some_and(|at| at < context.forgotten_before);
-        // Without a creation, only a poll tells that it is news.
-        let has_news = reading.created.is_some() || matches!(context.source, Source::Poll { .. });
-        let counts_created = created >= context.counts_from && has_news && !is_forgotten;
+        let is_new = match reading.created {
+            Some(created) => created >= context.counts_from,
+            // Only a poll tells that it is news.
+            None => matches!(context.source, Source::Poll { .. }),
+        };
+        let counts_created = is_new && !is_forgotten;
         // What is still open has not ended before the baseline.
         let is_after_baseline = row.ended.is_none_or(|ended| ended > context.baseline);
         if (counts_created || is_after_baseline) && !is_forgotten {
@@ -214,7 +219,10 @@ impl Row {
             return Self::first(reading, context);
         }
         let mut row = self;
-        let phase = reading.phase();
+        let is_same_end = self.phase == Phase::Ended
+            && reading.phase() == Phase::Provisional
+            && self.status == reading.status;
+        let phase = if is_same_end { Phase::Ended } else { reading.phase() };
         let is_outdated = self.phase == Phase::Ended && (phase != Phase::Ended || self.differs(reading));
         if is_outdated {
             return (row, Counted::default());
@@ -242,6 +250,11 @@ impl Row {
     pub(super) fn finalized(self) -> (Self, Counted) {
         let row = Self { phase: Phase::Ended, since: None, missing: None, ..self };
         (row, Counted { created: false, ended: self.counts_ended() })
+    }
+
+    /// Whether a row that is read for the first time has left the replica: it is not stored again.
+    pub(super) fn is_removed(&self, context: &Context) -> bool {
+        self.last_change().is_some_and(|at| at < context.removed_before)
     }
 
     /// Whether the row counts as ended once it is final.

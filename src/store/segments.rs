@@ -17,10 +17,20 @@ pub struct Segment {
     pub start: Timestamp,
     /// API count minus replica count, when it was last audited.
     pub difference: i64,
-    /// Rows of it that the API lists without id or status.
+    /// Rows of it that the API lists without id, status or creation.
     pub skipped: i64,
     /// Elapsed microseconds at its last audit.
     pub audited: i64,
+}
+
+// === impl Segment ===
+
+impl Segment {
+    /// Rows of it that the replica does not count.
+    #[must_use]
+    pub fn uncounted(&self) -> u64 {
+        u64::try_from(self.skipped).unwrap_or(0)
+    }
 }
 
 /// The segments of an account, oldest first.

@@ -71,6 +71,9 @@ impl<'a> Upserts<'a> {
     pub(super) fn upsert(&mut self, task: &Task, context: &Context) -> Result<()> {
         let reading = self.reading(task, context)?;
         let (first, counted) = Row::first(&reading, context);
+        if first.is_removed(context) && find(self.db, self.account, &task.id)?.is_none() {
+            return Ok(());
+        }
         if insert(self.db, self.account, &task.id, &first)? {
             self.outcome.inserted += 1;
             let counts = counted.created || first.counts_ended();

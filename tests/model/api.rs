@@ -39,6 +39,8 @@ struct State {
     random: SmallRng,
     requests: u64,
     has_faults: bool,
+    /// How many more requests are answered before all others fail.
+    answers: Option<u64>,
     is_background: bool,
     interrupt: Option<Interrupt>,
     record: Record,
@@ -76,6 +78,8 @@ pub struct Shown {
     pub has_ended: bool,
     /// Whether it was shown because it is open, or looked up.
     pub is_direct: bool,
+    /// Whether a listing by creation showed it that was requested wider than it is, and it is only in what is wider.
+    pub is_marginal: bool,
 }
 
 impl TaskList for &SimulatedApi {
@@ -101,6 +105,7 @@ impl SimulatedApi {
             random: SmallRng::seed_from_u64(behaviour.seed),
             requests: 0,
             has_faults: true,
+            answers: None,
             is_background: false,
             interrupt: None,
             record: Record::default(),
@@ -135,7 +140,12 @@ impl SimulatedApi {
 
     /// Ends all faults. Clocks stay as they are.
     pub fn recover(&self) {
-        self.with(|state| state.has_faults = false);
+        self.with(|state| (state.has_faults, state.answers) = (false, None));
+    }
+
+    /// Answers so many requests; all others fail until it recovers.
+    pub fn answer_only(&self, requests: u64) {
+        self.with(|state| state.answers = Some(requests));
     }
 
     pub fn requests(&self) -> u64 {
@@ -184,7 +194,9 @@ impl SimulatedApi {
             state.interrupt = Some(Interrupt::Stop);
             return None;
         }
-        if state.has_faults && state.random.random_bool(self.behaviour.failing) {
+        let is_spent = state.answers == Some(0);
+        state.answers = state.answers.map(|answers| answers.saturating_sub(1));
+        if is_spent || (state.has_faults && state.random.random_bool(self.behaviour.failing)) {
             return Some(Err(Error::new(Reason::Connect, "the model failed this request")));
         }
         if self.behaviour.max_accepted_limit.is_some_and(|most| limit > most) {
@@ -238,7 +250,8 @@ impl SimulatedApi {
                 tally(Happening::RowShownOpenAgain);
             }
             let is_direct = !matches!(filter, Filter::Created { .. });
-            state.record.shown.push(Shown { life: index, has_ended, is_direct });
+            let is_marginal = is_marginal(filter, &self.account.lives[index]);
+            state.record.shown.push(Shown { life: index, has_ended, is_direct, is_marginal });
         }
         let tasks = page.into_iter().map(|(index, labels, at)| labels.row(&self.account.lives[index], at));
         let counted = self.behaviour.count_cap.map_or(total, |cap| cap.min(total));
@@ -286,6 +299,13 @@ impl SimulatedApi {
             Order::Unstable => rows.sort_by_cached_key(|_| random.random::<u64>()),
         }
     }
+}
+
+/// Whether the row of a task is beyond what a listing was asked for, which is two seconds less on both sides.
+fn is_marginal(filter: &Filter, life: &Life) -> bool {
+    let Filter::Created { from, to } = filter else { return false };
+    let is_after = |to: &Timestamp| life.created() >= to.as_microsecond() - 2 * SECOND;
+    life.created() < from.as_microsecond() + 2 * SECOND || to.as_ref().is_some_and(is_after)
 }
 
 fn scatter(index: usize) -> u64 {

@@ -249,6 +249,8 @@ impl<'a> Exporter<'a> {
     /// Notes what a poll may have stored that failed.
     async fn read_in_vain(&mut self, poll: (i64, i64)) -> Result<(), TestCaseError> {
         let record = self.api.take_record();
+        // A slice may have been committed that changes nothing but rows.
+        self.has_other_writes |= record.has_other;
         self.clock.failed(&record, micros(self.config.overlap));
         let state = self.load().await?;
         self.knowledge.note_state(state.as_ref());
@@ -305,6 +307,7 @@ impl<'a> Exporter<'a> {
         let view = self.view(&snapshot, poll, state.as_ref());
         let (traces, synced) = self.knowledge.learned(&view, &record, self.api);
         (self.knowledge.traces, self.knowledge.synced) = (traces, Some(synced));
+        self.knowledge.note_newest(&snapshot, poll.1);
         self.knowledge.counts_from = i64::MAX;
         self.knowledge.note_counts_from(
             None,
@@ -403,6 +406,7 @@ impl<'a> Exporter<'a> {
         self.api.set_background(false);
         prop_assert!(is_done || interrupted.is_some(), "the work between polls never ends");
         let record = self.api.take_record();
+        self.has_other_writes |= !record.shown.is_empty();
         let steady = self.steady_before + self.steady();
         self.knowledge.note_uncertain(self.api, &record, (start, self.api.now()), steady);
         match interrupted {
@@ -443,8 +447,11 @@ impl<'a> Exporter<'a> {
             hides_rows: self.api.account.hides_rows(hidden_from - stale_by, end),
             steady: (self.steady() - (end - start), self.steady_before + self.steady()),
             is_at_rest: self.is_at_rest,
-            tells_news: !self.setup.sets_clocks && self.api.behaviour.wrong_date == 0.0
-                || self.committed.as_ref().is_some_and(|it| it.watermark >= Some(it.covered_from)),
+            tells_news_since: if !self.setup.sets_clocks && self.api.behaviour.wrong_date == 0.0 {
+                START
+            } else {
+                self.knowledge.tells_news_since.unwrap_or(i64::MAX)
+            },
         }
     }
 

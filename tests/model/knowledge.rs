@@ -18,6 +18,8 @@ pub struct Knowledge {
     pub baseline: (i64, i64),
     /// What was created before it cannot have counted since the last commit.
     pub counts_from: i64,
+    /// When the poll ended since which every commit has left a newest row: what is listed later is news for certain.
+    pub tells_news_since: Option<i64>,
     /// The time of the server in the last poll.
     last_server: Option<Timestamp>,
 }
@@ -30,6 +32,7 @@ impl Knowledge {
             synced: None,
             baseline: (i64::MAX, i64::MIN),
             counts_from: i64::MAX,
+            tells_news_since: None,
             last_server: None,
         }
     }
@@ -43,6 +46,15 @@ impl Knowledge {
         let Some(state) = state else { return };
         let baseline = state.marks.baseline.as_microsecond();
         self.baseline = (self.baseline.0.min(baseline), self.baseline.1.max(baseline));
+    }
+
+    /// Notes whether the replica has a newest row after a poll that was committed.
+    pub fn note_newest(&mut self, snapshot: &Snapshot, poll_end: i64) {
+        if snapshot.watermark >= Some(snapshot.covered_from) {
+            self.tells_news_since.get_or_insert(poll_end);
+        } else {
+            self.tells_news_since = None;
+        }
     }
 
     /// Notes from which creation on a poll counts what it reads for the first time, with this time of the server.
@@ -124,10 +136,12 @@ impl Knowledge {
         let mut open = vec![false; lives.len()];
         let mut ended = vec![false; lives.len()];
         let mut direct = vec![false; lives.len()];
+        let mut listed = vec![false; lives.len()];
         for shown in &record.shown {
             let states = if shown.has_ended { &mut ended } else { &mut open };
             states[shown.life] = true;
             direct[shown.life] |= shown.is_direct;
+            listed[shown.life] |= !shown.is_marginal;
         }
         for (index, life) in lives.iter().enumerate() {
             let (before, trace) = (&self.traces[index], &mut traces[index]);
@@ -137,8 +151,8 @@ impl Knowledge {
                     view.hides_rows && trace.sight == Sight::Never && life.listed() <= view.poll.1;
                 continue;
             }
-            let is_stored =
-                direct[index] || (life.created() >= view.covered_from && life.is_shown_throughout(view.poll));
+            let is_covered = life.created() >= view.covered_from && life.is_shown_throughout(view.poll);
+            let is_stored = direct[index] || (listed[index] && is_covered);
             let is_settled = before.sight == Sight::Ended && life.outcome != UNKNOWN_OUTCOME;
             trace.is_shown = true;
             trace.was_shown_open |= open[index] && !is_settled;
@@ -160,7 +174,9 @@ impl Knowledge {
                 continue;
             }
             trace.created = created;
-            trace.was_seen_open |= open[index] && !ended[index];
+            // A poll that failed may have stored its end before.
+            let may_be_final = before.maybe_ended_since.is_some() && life.outcome != UNKNOWN_OUTCOME;
+            trace.was_seen_open |= open[index] && !ended[index] && !may_be_final;
             let sight = if open[index] { Sight::Open } else { Sight::Ended };
             trace.sight = if life.outcome == UNKNOWN_OUTCOME { sight } else { sight.max(before.sight) };
             if trace.sight == Sight::Ended {

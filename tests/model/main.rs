@@ -80,6 +80,9 @@ async fn rest(exporter: &mut Exporter<'_>) -> Result<(), TestCaseError> {
         prop_assert!(exporter.poll().await?, "a poll failed though the API has no faults");
         api.sleep_until(api.now() + pause * MINUTE);
     }
+    // What the last audit has found is held for as long as the counters that it moves.
+    exporter.poll_only().await?;
+    api.sleep_until(api.now() + 3 * MINUTE);
     exporter.is_at_rest = true;
     let requests = api.requests();
     let is_cheap = |exporter: &Exporter<'_>| api.requests() - requests <= 3 || !exporter.rest_fits_pages();

@@ -186,6 +186,47 @@ fn lost_rows_do_not_mask_late_ones_elsewhere() {
 }
 
 #[test]
+fn more_lost_rows_do_not_mask_late_ones_of_their_segment() {
+    let lost = (0..20).map(|number| Life {
+        gone: Some((90 * MINUTE, i64::MAX)),
+        ..task(HOUR + number * SECOND, Some(SECOND), COMPLETED)
+    });
+    let late = failures(15, HOUR).into_iter().map(|life| Life { listed_after: HOUR, ..life });
+    let lives: Vec<_> =
+        lost.chain(late).chain([task(80 * MINUTE, None, 0), task(3 * HOUR, None, 0)]).collect();
+    Scenario::new(lives).run(async |exporter| {
+        poll_until(exporter, 80 * MINUTE).await;
+        // No audit sees the one without the other.
+        exporter.api.sleep_until(exporter.api.now() + HOUR);
+        poll_until(exporter, 6 * HOUR).await;
+        assert_eq!(numbers(exporter, "failed"), Numbers { tasks: 15, ended: 15, created: 37 });
+        assert_eq!(missed(exporter), 15);
+        assert_eq!(exporter.committed.as_ref().and_then(|it| it.drift), Some(20));
+    });
+}
+
+#[test]
+fn an_initial_sync_that_is_interrupted_while_the_date_is_ahead_loses_nothing() {
+    for ahead in [15 * MINUTE, 30 * DAY, 300 * DAY] {
+        let mut lives = failures(40, -2 * HOUR);
+        lives.extend(failures(3, 2 * MINUTE));
+        lives.push(task(-DAY, None, 0));
+        Scenario::new(lives).run(async |exporter| {
+            change(exporter, Change::SetDate(ahead)).await;
+            exporter.api.sleep_until(exporter.api.now() + MINUTE);
+            // The open tasks, and the only slice.
+            exporter.api.answer_only(2);
+            assert!(!exporter.poll_only().await.expect("a poll that fails says nothing wrong"));
+            change(exporter, Change::Restart { is_clean: false }).await;
+            change(exporter, Change::SetDate(0)).await;
+            exporter.api.recover();
+            poll_until(exporter, 30 * MINUTE).await;
+            assert_eq!(numbers(exporter, "failed").tasks, 43, "{ahead}");
+        });
+    }
+}
+
+#[test]
 fn a_stale_listing_reopens_no_task() {
     let mut scenario =
         Scenario::new(vec![task(MINUTE + SECOND, Some(MINUTE), FAILED), task(30 * MINUTE, None, 0)]);

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use clumio_exporter::store::{KindSample, Snapshot};
 
-use crate::account::{Account, DAY, ENDED, HOUR, KINDS, Lacks, Life, UNKNOWN_OUTCOME};
+use crate::account::{Account, DAY, ENDED, HOUR, KINDS, Lacks, Life, MINUTE, UNKNOWN_OUTCOME};
 use crate::durations::{self, Part};
 
 /// The families whose numbers are checked.
@@ -98,8 +98,8 @@ pub struct View<'a> {
     pub hides_rows: bool,
     /// Monotonic time, of the process and of all processes.
     pub steady: (i64, i64),
-    /// Whether what is read for the first time is news for certain: the replica has rows, or the clocks are right.
-    pub tells_news: bool,
+    /// What is listed later than this is news for certain: the replica has rows, or the clocks are right.
+    pub tells_news_since: i64,
     /// Whether all that is late or has returned must have been found.
     pub is_at_rest: bool,
 }
@@ -159,8 +159,15 @@ impl View<'_> {
         {
             return false;
         }
-        let is_audited = self.is_at_rest && life.created() > self.time - self.window;
+        let is_audited = self.is_at_rest && life.created() > self.time - self.window && !self.is_masked(life);
         self.is_untroubled(life) || (is_audited && life.lacks == Lacks::Nothing)
+    }
+
+    /// Whether rows that are gone may be in the same segment of audits: as many late ones go unnoticed then.
+    fn is_masked(&self, life: &Life) -> bool {
+        let segment = 2 * (self.window / 8).max(30 * MINUTE);
+        let is_near = |other: &Life| other.gone.is_some() && (other.created - life.created).abs() <= segment;
+        self.account.lives.iter().any(is_near)
     }
 
     /// The status under which the task is published for certain, and those under which it may be.
@@ -218,12 +225,18 @@ impl View<'_> {
     /// The ends that the row may have.
     pub fn ends(&self, life: &Life, trace: &Trace) -> Option<(i64, i64)> {
         let is_fixed = !trace.has_guessed_end || !self.is_end_given(life);
-        if trace.sight == Sight::Ended && is_fixed {
-            return trace.ends;
+        let ends = if trace.sight == Sight::Ended && is_fixed {
+            trace.ends?
+        } else {
+            let (least, most) = self.end_now(life)?;
+            let (earliest, latest) = trace.ends.unwrap_or((least, most));
+            (earliest.min(least), latest.max(most))
+        };
+        // A row that was removed and is read again without an end is old.
+        if trace.has_guessed_end && life.created() < self.forgotten_before {
+            return Some((ends.0.min(life.created()), ends.1.max(life.started())));
         }
-        let (least, most) = self.end_now(life)?;
-        let (earliest, latest) = trace.ends.unwrap_or((least, most));
-        Some((earliest.min(least), latest.max(most)))
+        Some(ends)
     }
 
     /// The ends that are stored if the task is first read now, and has ended.
@@ -261,7 +274,7 @@ impl View<'_> {
         let Some(synced) = self.synced.or(self.sync_began.map(|_| i64::MAX)) else {
             return Bounds::default();
         };
-        let is_first_read_now = self.tells_news && self.is_untroubled(life) && life.listed() > synced;
+        let is_first_read_now = self.is_untroubled(life) && life.listed() > synced.max(self.tells_news_since);
         let is_after_baseline = life.created() > self.baseline.1 && life.lacks != Lacks::Creation;
         let certainly = (is_first_read_now || is_after_baseline)
             && self.is_untroubled(life)

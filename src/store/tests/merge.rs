@@ -128,3 +128,23 @@ fn durations_are_never_negative() {
     assert_eq!(durations(120, 110, 150), Some((0, 40)), "started before it was created");
     assert_eq!(durations(100, 900, 150), Some((50, 0)), "started after it ended");
 }
+
+#[test]
+fn a_poll_counts_what_has_no_creation_time_whatever_t_is() {
+    let undated = Reading { created: None, ..reading("queued", 0, None) };
+    let counts_from = second(5_000);
+    let context = context_of(Source::Poll { counts_from }, at(60));
+    assert!(Row::first(&undated, &context).1.created, "T has moved back behind what is covered");
+    for source in [Source::InitialSync, Source::History, Source::Audit] {
+        assert!(!Row::first(&undated, &context_of(source, at(60))).1.created, "{source:?}");
+    }
+}
+
+#[test]
+fn a_final_row_with_an_unknown_status_takes_over_the_end_once_it_is_plausible() {
+    let ended = 86_400 * 3;
+    let (row, _) = Row::first(&reading("skipped", 10, Some(ended)), &polled(60)).0.finalized();
+    assert_eq!(row.ended, Some(micros(second(60))), "an end days ahead is discarded");
+    let (row, counted) = row.again(&reading("skipped", 10, Some(ended)), &polled(ended + 60));
+    assert_eq!((row.phase, row.ended, counted), (Phase::Ended, Some(micros(second(ended))), NOTHING));
+}

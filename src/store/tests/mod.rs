@@ -1,5 +1,6 @@
 //! The store without a poll: single rules, over a database in memory or in a temporary directory.
 
+mod any_order;
 mod database;
 mod holds;
 mod limits;

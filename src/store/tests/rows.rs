@@ -1,7 +1,7 @@
 //! Rows over several polls: what the gauges have, what vanishes, what is removed.
 
-use super::super::{Completes, SliceCommit, Source, Store};
-use super::{DAY, Rules, at, commit, created, numbers, poll, rules, second, synced, task};
+use super::super::{Completes, PollCommit, PollInstant, SliceCommit, Source, Store};
+use super::{DAY, MINUTE, Rules, at, commit, created, numbers, poll, rules, second, synced, task};
 use crate::task::{Entity, Name, TaskId};
 
 fn id(text: &str) -> TaskId {
@@ -111,4 +111,29 @@ async fn ids_come_back_as_the_api_wrote_them() {
     followed.sort_unstable();
     expected.sort_unstable();
     assert_eq!(followed, expected);
+}
+
+#[tokio::test]
+async fn only_a_poll_moves_t_back_with_what_it_covers() {
+    let store = Store::in_memory().expect("there must be memory");
+    let replica = synced(&store, rules(), vec![task("1", "queued", -60, None)]).await;
+    let marks = async || replica.load().await.expect("it must be readable").expect("it must be there").marks;
+    let before = marks().await;
+    let earlier = PollInstant { elapsed: MINUTE, ..at(-3_000_000) };
+    let slice = SliceCommit {
+        tasks: vec![task("2", "failed", -2_999_000, Some(-2_998_000))],
+        source: Source::Poll { counts_from: second(-3_000_000) },
+        now: earlier,
+        completes: Completes::Nothing,
+    };
+    replica.commit_slice(slice).await.expect("the slice must be stored");
+    replica.touch(earlier).await.expect("the time must be stored");
+    let after = marks().await;
+    assert_eq!(after.elapsed, MINUTE);
+    assert_eq!(
+        (after.time, after.baseline, after.covered_from),
+        (before.time, before.baseline, before.covered_from)
+    );
+    commit(&replica, PollCommit { now: earlier, ..poll(0, Vec::new()) }).await;
+    assert_eq!(marks().await.covered_from, earlier.time);
 }
