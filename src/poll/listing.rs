@@ -234,10 +234,10 @@ impl Range {
         task.created.is_none_or(|created| created >= self.from && self.to.is_none_or(|to| created < to))
     }
 
-    /// Whether a task is one that was asked for, give or take how the API rounds.
+    /// Whether a task may be one that was asked for, give or take how the API rounds.
     fn is_about(&self, task: &Task) -> bool {
         let slack = MARGIN + NARROWEST;
-        task.created.is_some_and(|created| {
+        task.created.is_none_or(|created| {
             created >= earlier(self.from, slack) && self.to.is_none_or(|to| created <= later(to, slack))
         })
     }
