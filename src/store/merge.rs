@@ -239,6 +239,7 @@ impl Row {
         }
         if phase == Phase::Open {
             row.clear_end();
+            row.flags |= COUNTS_ENDED;
         } else if context.plausible_end(reading).is_some() || self.ended.is_none() {
             row.set_end(context.end(reading, false));
         }

@@ -30,6 +30,7 @@ pub struct Exporter<'a> {
     poller: Poller<&'a SimulatedApi>,
     pub setup: Setup,
     pub config: Config,
+    shortest_retention: i64,
     clock: ClockOracle,
     holds: Holds,
     knowledge: Knowledge,
@@ -60,6 +61,7 @@ impl<'a> Exporter<'a> {
             poller,
             setup,
             config,
+            shortest_retention: config.retention,
             clock: ClockOracle::new(None),
             holds: Holds::default(),
             knowledge: Knowledge::new(schedule.account.lives.len()),
@@ -83,13 +85,13 @@ impl<'a> Exporter<'a> {
             Change::Nothing => {}
             Change::Restart { is_clean } => self.end_process(is_clean).await?,
             Change::RestartWith(config) => {
-                self.config = config;
+                self.configure(config);
                 self.end_process(true).await?;
             }
             Change::Reload(config) => {
                 tally(Happening::Reload);
                 self.note(&format!("reload {config:?}"));
-                self.config = config;
+                self.configure(config);
                 self.poller.reconfigure(self.api, config.options(&self.setup));
             }
             Change::Suspend(length) => {
@@ -111,6 +113,11 @@ impl<'a> Exporter<'a> {
             Change::SetLocal(ahead) => self.api.set_clocks(|clocks| clocks.local_ahead = ahead),
         }
         Ok(())
+    }
+
+    fn configure(&mut self, config: Config) {
+        self.config = config;
+        self.shortest_retention = self.shortest_retention.min(config.retention);
     }
 
     async fn end_process(&mut self, is_clean: bool) -> Result<(), TestCaseError> {
@@ -440,6 +447,7 @@ impl<'a> Exporter<'a> {
             covered_from,
             forgotten_before: forgotten.max(self.forgotten_if_uncommitted(covered_from)),
             lateness: self.setup.lateness,
+            shortest_retention: self.shortest_retention,
             sync_began: synced.is_none().then_some(START),
             synced: *synced,
             baseline: *baseline,
