@@ -19,7 +19,7 @@ pub(super) struct Entities<'a> {
     account: i64,
     /// Held for the whole transaction, since nearly every row looks up an entity.
     find: CachedStatement<'a>,
-    /// hashbrown's map, because two look-ups a row with the hash of std's are 3 % of an initial sync.
+    /// hashbrown's map: its hash takes 2 % of the instructions of an initial sync less than that of std's.
     met: HashMap<Key<'a>, Named<'a>>,
 }
 
