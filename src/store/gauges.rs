@@ -45,6 +45,9 @@ pub(super) fn snapshot(
     };
     let kinds = labels::kinds(db, account)?.into_iter();
     let kinds = kinds.map(|(id, category, task_type)| numbers.kind(db, id, category, task_type));
+    let mut kinds = kinds.collect::<Result<Vec<_>>>()?;
+    // They stay until the next poll, and `collect` cannot know how many there are.
+    kinds.shrink_to_fit();
     Ok(Snapshot {
         time,
         window,
@@ -55,7 +58,7 @@ pub(super) fn snapshot(
         vanished_total: state.vanished_total,
         missed_total: state.missed_total,
         drift: state.drift,
-        kinds: kinds.collect::<Result<_>>()?,
+        kinds,
     })
 }
 

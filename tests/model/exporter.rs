@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ pub struct Exporter<'a> {
     /// Whether anything was committed since.
     has_other_writes: bool,
     /// What was committed last.
-    pub committed: Option<Snapshot>,
+    pub committed: Option<Arc<Snapshot>>,
     /// True time from the begin of the last poll that was committed.
     last_commit: i64,
     /// Monotonic time of the processes before.
@@ -264,7 +265,7 @@ impl<'a> Exporter<'a> {
         let date = record.first.map(|(date, received)| date.unwrap_or(received.wall));
         self.knowledge.note_counts_from(
             date,
-            self.committed.as_ref(),
+            self.committed.as_deref(),
             state.as_ref(),
             (self.config.overlap, self.local_baseline()),
         );
@@ -284,7 +285,7 @@ impl<'a> Exporter<'a> {
         let date = record.first.map(|(date, received)| date.unwrap_or(received.wall));
         self.knowledge.note_counts_from(
             date,
-            self.committed.as_ref(),
+            self.committed.as_deref(),
             state.as_ref(),
             (self.config.overlap, self.local_baseline()),
         );
@@ -356,7 +357,7 @@ impl<'a> Exporter<'a> {
 
     fn check_totals(&self, snapshot: &Snapshot) -> Result<(), TestCaseError> {
         let totals = |it: &Snapshot| (it.vanished_total, it.missed_total);
-        let (vanished, missed) = self.committed.as_ref().map(totals).unwrap_or_default();
+        let (vanished, missed) = self.committed.as_deref().map(totals).unwrap_or_default();
         let (now_vanished, now_missed) = totals(snapshot);
         prop_assert!(now_vanished >= vanished && now_missed >= missed, "a total is lower than before");
         let lives = &self.api.account.lives;
