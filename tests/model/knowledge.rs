@@ -68,12 +68,14 @@ impl Knowledge {
         let Some(state) = state else { return };
         let marks = state.marks;
         let watermark = committed.and_then(|committed| committed.watermark);
-        let covered_from = committed.map_or(marks.covered_from, |it| it.covered_from.min(marks.covered_from));
-        let watermark = watermark.filter(|watermark| *watermark >= covered_from);
+        let before = committed.map_or(marks.covered_from, |it| it.covered_from);
+        let covered_from = before.min(marks.covered_from);
+        let watermark = watermark.filter(|watermark| *watermark >= before.max(marks.covered_from));
         let local = if watermark.is_none() { Some(local_baseline) } else { None };
         // A baseline that was ahead follows the time which the poll before has heard first.
         let was_ahead = self.baseline.1 > marks.time.as_microsecond();
-        let confirmed = std::mem::replace(&mut self.last_server, server).filter(|_| was_ahead);
+        let confirmed = self.last_server.filter(|_| was_ahead);
+        self.last_server = server.or(self.last_server);
         let times = [Some(marks.baseline), Some(marks.time), watermark, server, confirmed, local];
         let least = times.into_iter().flatten();
         let least = least.min();

@@ -241,7 +241,8 @@ impl View<'_> {
             (earliest.min(least), latest.max(most))
         };
         // A row that was removed and is read again without an end is old.
-        if trace.has_guessed_end && life.created() < self.forgotten_before {
+        let is_guessed = trace.has_guessed_end || !self.is_end_given(life);
+        if is_guessed && life.created() < self.forgotten_before {
             return Some((ends.0.min(life.created()), ends.1.max(life.started())));
         }
         Some(ends)
