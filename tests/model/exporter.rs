@@ -260,6 +260,7 @@ impl<'a> Exporter<'a> {
         // A slice may have been committed that changes nothing but rows.
         self.has_other_writes |= record.has_other;
         self.clock.failed(&record, micros(self.config.overlap));
+        self.knowledge.times = self.clock.times();
         let state = self.load().await?;
         self.knowledge.note_state(state.as_ref());
         let date = record.first.map(|(date, received)| date.unwrap_or(received.wall));
@@ -280,6 +281,7 @@ impl<'a> Exporter<'a> {
         self.note(&format!("polled at T {} committed {is_committed}", snapshot.time));
         let record = self.api.take_record();
         self.check_time(&record, &snapshot, poll)?;
+        self.knowledge.times = self.clock.times();
         let state = self.load().await?;
         self.knowledge.note_state(state.as_ref());
         let date = record.first.map(|(date, received)| date.unwrap_or(received.wall));

@@ -20,6 +20,8 @@ pub struct Knowledge {
     pub counts_from: i64,
     /// When the poll ended since which every commit has left a newest row: what is listed later is news for certain.
     pub tells_news_since: Option<i64>,
+    /// The T that the exporter may expect.
+    pub times: Vec<i64>,
     /// The time of the server in the last poll.
     last_server: Option<Timestamp>,
 }
@@ -33,6 +35,7 @@ impl Knowledge {
             baseline: (i64::MAX, i64::MIN),
             counts_from: i64::MAX,
             tells_news_since: None,
+            times: Vec::new(),
             last_server: None,
         }
     }
@@ -103,16 +106,15 @@ impl Knowledge {
             if shown.has_ended {
                 let since = steady - (poll.1 - poll.0);
                 trace.maybe_ended_since.get_or_insert(since);
-                let guesses = [clocks.now + clocks.local_ahead, clocks.now + clocks.date_ahead, clocks.now];
+                let clocks = [clocks.now + clocks.local_ahead, clocks.now + clocks.date_ahead, clocks.now];
+                let times = clocks.into_iter().chain(self.times.iter().copied());
                 let dates = record.first.and_then(|(date, _)| date).map(Timestamp::as_microsecond);
-                let ended = life.ended().unwrap_or(clocks.now);
-                let guesses = guesses.into_iter().chain(dates).chain([life.created(), life.started()]);
-                let is_given =
-                    life.lacks != Lacks::End && guesses.clone().take(3).all(|at| at + 24 * HOUR >= ended);
+                let ended = life.ended().unwrap_or(poll.1);
+                let is_given = life.lacks != Lacks::End && times.clone().all(|at| at + 24 * HOUR >= ended);
                 let range = if is_given {
                     (ended, ended)
                 } else {
-                    let guesses = guesses.chain([ended]);
+                    let guesses = times.chain(dates).chain([life.created(), life.started(), ended]);
                     (guesses.clone().min().unwrap_or(ended) - HOUR, guesses.max().unwrap_or(ended) + HOUR)
                 };
                 trace.ends = Some(merged(trace.ends, range));
