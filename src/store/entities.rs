@@ -4,7 +4,7 @@
 //! newest task. Only another name is written, because a write for each task would cost more than the task itself: a task
 //! that is read late with an older name can therefore win until the next task.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -62,15 +62,15 @@ impl Entities {
         Ok(Some(id))
     }
 
-    /// Writes the names that have changed.
-    pub(super) fn finish(self, db: &Connection) -> Result<()> {
+    /// Writes the names that have changed, and gives whose they are.
+    pub(super) fn finish(self, db: &Connection) -> Result<HashSet<i64>> {
         let mut update = db.prepare_cached("UPDATE entity SET name = ?2, named = ?3 WHERE id = ?1")?;
-        for named in self.met.into_values() {
-            if named.is_renamed {
-                update.execute((named.id, named.name, named.since))?;
-            }
+        let mut renamed = HashSet::new();
+        for named in self.met.into_values().filter(|named| named.is_renamed) {
+            update.execute((named.id, named.name, named.since))?;
+            renamed.insert(named.id);
         }
-        Ok(())
+        Ok(renamed)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The store without a poll: single rules, over a database in memory or in a temporary directory.
 
+mod assets;
 mod database;
 mod holds;
 mod limits;
@@ -9,6 +10,7 @@ mod rows;
 use std::time::Duration;
 
 use super::{Identity, PollCommit, PollInstant, Replica, Rules, Snapshot, Source, Store};
+use crate::config::Assets;
 use crate::task::{Label, Status, Task, TaskId};
 use crate::time::Timestamp;
 
@@ -36,6 +38,8 @@ fn rules() -> Rules {
         counter_hold: Duration::ZERO,
         max_categories: 20,
         max_kinds: 200,
+        max_asset_types: 50,
+        assets: Assets::default(),
     }
 }
 
