@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::harness::{ACCOUNT, Api, Exporter, FAST};
 
 /// Families whose values are of the machine or the moment.
-const VOLATILE: [&str; 12] = [
+const VOLATILE: [&str; 14] = [
     "clumio_exporter_api_request_duration_seconds",
     "clumio_exporter_api_requests_total",
     "clumio_exporter_build_info",
@@ -24,7 +24,9 @@ const VOLATILE: [&str; 12] = [
     "clumio_exporter_replica_oldest_timestamp_seconds",
     "clumio_exporter_tasks_read_total",
     "clumio_exporter_watermark_timestamp_seconds",
+    "clumio_failing_asset_since_timestamp_seconds",
     "clumio_last_ended_task_timestamp_seconds",
+    "clumio_late_asset_unprotected_since_timestamp_seconds",
     "clumio_oldest_open_task_timestamp_seconds",
 ];
 
