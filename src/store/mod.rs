@@ -8,6 +8,8 @@
 //! publish are queried before it is committed, because SQLite rolls back by itself when a disk is full. What the API
 //! cannot tell again, counters and marks, has checksums.
 //!
+//! The state of the [`assets`] that tasks protect is derived from rows in the same transaction.
+//!
 //! [`Store`] runs the database on a thread of its own, since SQLite blocks. [`Replica`] is one account in it.
 //!
 //! This is the only module with SQL. Every query is a named function beside its text.

@@ -289,7 +289,7 @@ fn remove_other_categories(db: &Connection, account: i64, categories: &[Label]) 
 
 fn entities(db: &Connection, account: i64, after: i64) -> Result<Vec<i64>> {
     let mut query =
-        db.prepare_cached("SELECT id FROM entity WHERE id > ?2 AND account = +?1 ORDER BY id LIMIT ?3")?;
+        db.prepare_cached("SELECT id FROM entity WHERE id > ?2 AND +account = ?1 ORDER BY id LIMIT ?3")?;
     let rows = query.query_map((account, after, ENTITIES_AT_ONCE), |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
