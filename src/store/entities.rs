@@ -5,6 +5,7 @@
 //! that is read late with an older name can therefore win until the next task.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
@@ -64,15 +65,15 @@ impl<'a> Entities<'a> {
         Ok(Some(named.id))
     }
 
-    /// Writes the names that have changed.
-    pub(super) fn finish(self) -> Result<()> {
+    /// Writes the names that have changed, and gives whose they are.
+    pub(super) fn finish(self) -> Result<HashSet<i64>> {
         let mut update = self.db.prepare_cached("UPDATE entity SET name = ?2, named = ?3 WHERE id = ?1")?;
-        for named in self.met.into_values() {
-            if named.is_renamed {
-                update.execute((named.id, named.name, named.since))?;
-            }
+        let mut renamed = HashSet::new();
+        for named in self.met.into_values().filter(|named| named.is_renamed) {
+            update.execute((named.id, named.name, named.since))?;
+            renamed.insert(named.id);
         }
-        Ok(())
+        Ok(renamed)
     }
 }
 

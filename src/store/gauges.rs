@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::account::AccountState;
+use super::assets::AssetSamples;
 use super::series::{self, Family, Key, Value};
 use super::snapshot::{KindSample, Snapshot, StatusSample};
 use super::status::{KNOWN, StatusId};
@@ -33,7 +34,7 @@ pub(super) fn snapshot(
     db: &Connection,
     account: i64,
     state: &AccountState,
-    window: Duration,
+    (window, assets): (Duration, AssetSamples),
 ) -> Result<Snapshot> {
     let time = state.marks.time;
     let numbers = Numbers {
@@ -59,6 +60,7 @@ pub(super) fn snapshot(
         missed_total: state.missed_total,
         drift: state.drift,
         kinds,
+        assets,
     })
 }
 

@@ -3,6 +3,7 @@
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row as SqlRow, ToSql};
 
+use super::assets::Touched;
 use super::entities::Entities;
 use super::labels::Labels;
 use super::merge::{COUNTS_ENDED, CREATION_GIVEN, Context, Counted, Phase, Reading, Row};
@@ -37,6 +38,8 @@ pub(super) struct Outcome {
     pub(super) inserted_counted: u64,
     /// The earliest last change of an ended row that was inserted or changed.
     pub(super) earliest_change: Option<i64>,
+    /// What assets depend on.
+    pub(super) touched: Touched,
 }
 
 // === impl StoredId ===
@@ -93,6 +96,7 @@ impl<'a> Upserts<'a> {
         let (row, counted) = old.again(&reading, context);
         if row != old {
             update(self.db, self.account, &task.id, &row)?;
+            self.outcome.touched.row(&old);
             self.note(&row, counted);
         }
         Ok(())
@@ -107,13 +111,14 @@ impl<'a> Upserts<'a> {
     }
 
     /// Stores the counters.
-    pub(super) fn finish(self) -> Result<Outcome> {
+    pub(super) fn finish(mut self) -> Result<Outcome> {
         self.increments.store(self.db)?;
-        self.entities.finish()?;
+        self.outcome.touched.renamed = self.entities.finish()?;
         Ok(self.outcome)
     }
 
     fn note(&mut self, row: &Row, counted: Counted) {
+        self.outcome.touched.row(row);
         if counted.created {
             self.increments.created(row.kind);
         }
