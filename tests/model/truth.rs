@@ -68,7 +68,6 @@ pub struct Bounds {
 
 /// Everything that the bounds of one poll depend on; times in microseconds.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "they are independent facts, not a state")]
 pub struct View<'a> {
     pub account: &'a Account,
     pub traces: &'a [Trace],
