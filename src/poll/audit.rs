@@ -12,8 +12,8 @@
 //! drift, and nothing is removed: a token that lost permissions must not resolve an alert. The segment is listed all the
 //! same, for they may mask rows that are late.
 //!
-//! `total_count` may be capped. If a count is not above that of the replica, the page that it says is the last one shows
-//! whether rows follow. A capped count is taken from both halves of the range instead.
+//! How the counts are compared is in [`comparison`](super::comparison), and how a segment is repaired in
+//! [`repair`](super::repair).
 //!
 //! # What it does not find
 //!
@@ -26,16 +26,15 @@
 //! The newest segment is audited every time, older ones in turn, so that the window takes an hour at most. One segment
 //! beyond the window is audited each time as well.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::clock::Response;
-use super::listing::{Piece, Range};
-use super::reader::Reader;
+use super::comparison::{Comparison, Span};
+use super::repair::Repair;
 use super::{Background, Error, Poller};
-use crate::clumio::{Filter, TaskList};
-use crate::store::{self, Completes, Segment, SliceCommit, Source};
-use crate::task::TaskId;
+use crate::clumio::TaskList;
+use crate::store::{self, Segment};
 use crate::time::{Timestamp, earlier, elapsed, later};
 
 /// Segments that the window is divided into.
@@ -50,9 +49,6 @@ const WINDOW_WITHIN: Duration = Duration::from_hours(1);
 /// How far an edge is moved to confirm a difference.
 const MOVE: Duration = Duration::from_mins(4);
 
-/// The shortest range that is halved.
-const MIN_RANGE: Duration = Duration::from_secs(8);
-
 /// The audits of one account.
 #[derive(Debug, Default)]
 pub(super) struct Audit {
@@ -60,14 +56,7 @@ pub(super) struct Audit {
     due: Option<Duration>,
     queue: VecDeque<Step>,
     /// The least `total_count` that turned out to be capped.
-    count_cap: Option<u64>,
-}
-
-/// A range of creation times, half-open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span {
-    from: Timestamp,
-    to: Timestamp,
+    pub(super) count_cap: Option<u64>,
 }
 
 /// What one step of an audit does.
@@ -79,20 +68,6 @@ enum Step {
     Repair(Repair),
     /// Publishes the drift.
     Conclude,
-}
-
-/// The repair of a segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Repair {
-    segment: Segment,
-    span: Span,
-    /// Where the extra rows are.
-    spans: Vec<Span>,
-    /// Rows without an id or a status that were listed. The replica does not count them.
-    skipped: u64,
-    /// Tasks without a creation that were listed. The replica does not count them either, and the API may count one of
-    /// them on both sides of an edge.
-    undated: BTreeSet<TaskId>,
 }
 
 // === impl Audit ===
@@ -126,7 +101,7 @@ impl<L: TaskList> Poller<L> {
         let Some(step) = self.audit.queue.front().cloned() else { return self.begin_audit().await };
         let next = match step {
             Step::Compare(segment, span) => self.compare(segment, span).await?,
-            Step::Repair(repair) => self.repair(repair).await?,
+            Step::Repair(repair) => self.repair(repair).await?.map(Step::Repair),
             Step::Conclude => self.conclude().await?,
         };
         self.audit.queue.pop_front();
@@ -194,19 +169,24 @@ impl<L: TaskList> Poller<L> {
         Ok(segments)
     }
 
-    async fn edge(&self, near: Timestamp, bounds: (Timestamp, Timestamp)) -> Result<Timestamp, Error> {
+    pub(super) async fn edge(
+        &self,
+        near: Timestamp,
+        bounds: (Timestamp, Timestamp),
+    ) -> Result<Timestamp, Error> {
         Ok(self.replica.quiet_second(near, bounds).await?)
     }
 
     async fn compare(&mut self, segment: Segment, span: Span) -> Result<Option<Step>, Error> {
-        let (difference, response) = self.difference(span, segment.uncounted()).await?;
+        let Comparison { difference, is_uncountable, response } =
+            self.counts(span, segment.uncounted()).await?;
         let is_confirmed = difference > segment.difference
             || (difference < segment.difference && self.has_fewer(segment, span).await?);
-        if is_confirmed {
+        if is_confirmed || is_uncountable {
             // A segment that has lost rows is listed as well: those may mask extra ones.
             return Ok(Some(Step::Repair(Repair::new(segment, span))));
         }
-        self.put(segment, response).await?;
+        self.put_audited(segment, response).await?;
         Ok(None)
     }
 
@@ -215,104 +195,10 @@ impl<L: TaskList> Poller<L> {
         let middle = earlier(span.to, elapsed(span.from, span.to) / 2);
         let from = self.edge(later(span.from, MOVE), (span.from, middle)).await?;
         let moved = if segment.difference == 0 { Span { from, ..span } } else { span };
-        Ok(self.difference(moved, segment.uncounted()).await?.0 < segment.difference)
+        Ok(self.counts(moved, segment.uncounted()).await?.difference < segment.difference)
     }
 
-    /// Lists the first of the spans if it fits a slice, else halves it.
-    ///
-    /// What is left in the end is accepted only as far as rows were listed that the replica does not count: the listing may have come
-    /// from a replica of the API that is behind.
-    async fn repair(&mut self, mut repair: Repair) -> Result<Option<Step>, Error> {
-        let Some(first) = repair.spans.pop() else {
-            let uncounted = repair.uncounted();
-            let (difference, response) = self.difference(repair.span, uncounted).await?;
-            let skipped = i64::try_from(uncounted).unwrap_or(i64::MAX);
-            self.put(Segment { difference: difference.min(skipped), skipped, ..repair.segment }, response)
-                .await?;
-            return Ok(None);
-        };
-        let rows = self.replica.count(first.from, first.to).await?;
-        if rows > self.options.max_rows && first.length() >= MIN_RANGE {
-            let halves = self.halves(first).await?;
-            let mut extra = Vec::new();
-            for half in halves {
-                if self.difference(half, repair.uncounted()).await?.0 > 0 {
-                    extra.push(half);
-                }
-            }
-            // Rows that the API stopped showing may mask the extra ones.
-            repair.spans.extend(if extra.is_empty() { halves.to_vec() } else { extra });
-        } else {
-            self.list(first, &mut repair).await?;
-        }
-        Ok(Some(Step::Repair(repair)))
-    }
-
-    /// Lists and stores the tasks of a span, and notes the rows of it that the replica does not count.
-    async fn list(&mut self, span: Span, repair: &mut Repair) -> Result<(), Error> {
-        let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
-        let total = total(&mut reader, span).await?;
-        let (mut counted, mut unidentified) = (0, 0);
-        let mut undated = BTreeSet::new();
-        let mut pieces = vec![Range { from: span.from, to: Some(span.to) }];
-        while let Some(piece) = pieces.pop() {
-            match reader.piece(piece).await? {
-                Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
-                Piece::Complete { tasks, skipped } => {
-                    let without_creation = tasks.iter().filter(|task| task.created.is_none());
-                    undated.extend(without_creation.map(|task| task.id.clone()));
-                    counted += tasks.iter().filter(|task| task.created.is_some()).count() as u64;
-                    unidentified += skipped;
-                    let now = self.clock.later(reader.last_response());
-                    let (source, completes) = (Source::Audit, Completes::Nothing);
-                    self.replica.commit_slice(SliceCommit { tasks, source, now, completes }).await?;
-                }
-            }
-        }
-        // Pieces are a little wider than the span, and may have such rows beyond it.
-        let uncounted = usize::try_from(total.saturating_sub(counted)).unwrap_or(usize::MAX);
-        repair.skipped += unidentified.min(uncounted as u64);
-        repair.undated.extend(undated.into_iter().take(uncounted));
-        Ok(())
-    }
-
-    /// The API's count of a span minus that of the replica, and the response that gave it. Up to `uncounted` rows may be
-    /// ones that the replica does not count.
-    async fn difference(&mut self, span: Span, uncounted: u64) -> Result<(i64, Response), Error> {
-        let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
-        let (mut api, mut replica) = (0, 0);
-        let mut count_cap = self.audit.count_cap;
-        let mut spans = vec![span];
-        while let Some(span) = spans.pop() {
-            let rows = self.replica.count(span.from, span.to).await?;
-            let total = total(&mut reader, span).await?;
-            let is_capped = count_cap.is_some_and(|cap| total >= cap)
-                || (total <= rows + uncounted && reader.is_capped(&span.filter(), total).await?);
-            if is_capped {
-                count_cap = Some(count_cap.map_or(total, |cap| cap.min(total)));
-                if span.length() >= MIN_RANGE {
-                    spans.extend(self.halves(span).await?);
-                    continue;
-                }
-            }
-            // Of a range that cannot be halved, a capped count is a lower bound.
-            api += if is_capped { total.max(rows) } else { total };
-            replica += rows;
-        }
-        let difference = i64::try_from(api).unwrap_or(i64::MAX) - i64::try_from(replica).unwrap_or(i64::MAX);
-        let response = reader.last_response();
-        self.audit.count_cap = count_cap;
-        Ok((difference, response))
-    }
-
-    async fn halves(&self, span: Span) -> Result<[Span; 2], Error> {
-        let length = span.length();
-        let near = later(span.from, length / 2);
-        let middle = self.edge(near, (later(span.from, length / 4), earlier(span.to, length / 4))).await?;
-        Ok([Span { to: middle, ..span }, Span { from: middle, ..span }])
-    }
-
-    async fn put(&mut self, segment: Segment, response: Response) -> Result<(), Error> {
+    pub(super) async fn put_audited(&mut self, segment: Segment, response: Response) -> Result<(), Error> {
         let elapsed = self.clock.later(response).elapsed;
         let audited = i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX);
         Ok(self.replica.put_segments(vec![Segment { audited, ..segment }]).await?)
@@ -324,10 +210,6 @@ impl<L: TaskList> Poller<L> {
         self.replica.set_drift(drift).await?;
         Ok(None)
     }
-}
-
-async fn total<L: TaskList>(reader: &mut Reader<'_, L>, span: Span) -> Result<u64, Error> {
-    Ok(reader.total(&span.filter()).await?)
 }
 
 /// The newest span; of the others in the window those audited longest ago, so many that each has its turn within an hour;
@@ -345,30 +227,6 @@ fn choose(
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let each_time = (window.len() as f64 / turns.max(1.0)).ceil() as usize;
     newest.into_iter().chain(window.into_iter().take(each_time)).chain(beyond.into_iter().take(1)).collect()
-}
-
-// === impl Repair ===
-
-impl Repair {
-    fn new(segment: Segment, span: Span) -> Self {
-        Self { segment, span, spans: vec![span], skipped: 0, undated: BTreeSet::new() }
-    }
-
-    fn uncounted(&self) -> u64 {
-        self.skipped + self.undated.len() as u64
-    }
-}
-
-// === impl Span ===
-
-impl Span {
-    fn length(self) -> Duration {
-        elapsed(self.from, self.to)
-    }
-
-    fn filter(self) -> Filter {
-        Filter::Created { from: self.from, to: Some(self.to) }
-    }
 }
 
 #[cfg(test)]

@@ -46,12 +46,14 @@
 
 mod audit;
 mod clock;
+mod comparison;
 mod error;
 mod history;
 mod initial_sync;
 mod listing;
 mod progress;
 mod reader;
+mod repair;
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;

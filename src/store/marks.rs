@@ -97,12 +97,14 @@ impl Marks {
         }
     }
 
-    /// The marks of the same poll after more time has passed: only elapsed time and horizon have moved.
+    /// The marks of the same poll after more time has passed: only elapsed time and horizon have moved, and the horizon
+    /// not beyond T.
     #[must_use]
     pub fn later(self, now: PollInstant, retention: Duration) -> Self {
         let later = self.at(PollInstant { time: now.time.max(self.time), ..now }, retention);
-        let covered_from = self.covered_from.max(later.horizon);
-        Self { time: self.time, baseline: self.baseline, covered_from, ..later }
+        let horizon = later.horizon.min(self.time);
+        let covered_from = self.covered_from.max(horizon);
+        Self { time: self.time, baseline: self.baseline, covered_from, horizon, ..later }
     }
 
     /// Whether T or a mark that follows it is earlier than before.
@@ -164,6 +166,16 @@ mod tests {
         let marks = begin(10_000).at(instant(20_000, 3), 35 * DAY);
         assert_eq!(marks.horizon, hour(10_000 - 35 * 24 + 6));
         assert_eq!(marks.at(instant(10_010, 10), 35 * DAY).horizon, hour(10_010 - 35 * 24));
+    }
+
+    #[test]
+    fn time_that_passes_between_polls_moves_nothing_beyond_the_time_of_the_poll() {
+        let marks = begin(10_000).later(instant(20_000, 9_000), 35 * DAY);
+        assert_eq!(
+            (marks.time, marks.horizon, marks.covered_from),
+            (hour(10_000), hour(10_000), hour(10_000))
+        );
+        assert_eq!(marks.at(instant(9_000, 9_001), 35 * DAY).covered_from, hour(9_000));
     }
 
     #[test]

@@ -69,6 +69,9 @@ pub struct Record {
     /// Whether a request other than for open tasks was sent.
     pub has_other: bool,
     pub shown: Vec<Shown>,
+    /// Whether a replica that lags behind counted as many rows as the count cap allows, so that its page seems to complete
+    /// a longer listing.
+    pub is_ambiguous: bool,
 }
 
 /// A row that was shown.
@@ -258,6 +261,9 @@ impl SimulatedApi {
         if counted < total && total > u64::from(limit) {
             tally(Happening::CountCapped);
         }
+        state.record.is_ambiguous |= lags
+            && total > u64::from(limit)
+            && self.behaviour.count_cap.is_some_and(|cap| total <= cap && self.rows_now(state, filter) > cap);
         let is_short = match (self.flaw, filter) {
             (Flaw::CountsShort, _) => total > u64::from(limit),
             (Flaw::AuditsShort, Filter::Created { to: Some(_), .. }) => total > 0 && limit == 1,
@@ -274,6 +280,16 @@ impl SimulatedApi {
             date: state.date(self.behaviour.wrong_date),
             received: state.clocks.moment(),
         }
+    }
+
+    /// How many rows an API server that does not lag behind has.
+    fn rows_now(&self, state: &State, filter: &Filter) -> u64 {
+        let now = state.clocks.now;
+        let rows = self.labels.iter().filter(|(index, labels)| {
+            let life = &self.account.lives[*index];
+            life.is_shown(now) && self.matches(filter, life, labels, now)
+        });
+        rows.count() as u64
     }
 
     fn matches(&self, filter: &Filter, life: &Life, labels: &RowLabels, at: i64) -> bool {

@@ -223,6 +223,7 @@ impl<'a> Exporter<'a> {
     /// Polls once and checks what is published.
     pub async fn poll_only(&mut self) -> Result<bool, TestCaseError> {
         self.api.take_record();
+        self.knowledge.covered_from = self.load().await?.map(|state| state.marks.covered_from);
         let start = self.api.now();
         let fails_commits = self.api.chance(self.api.behaviour.failing_commits);
         if fails_commits {
@@ -291,7 +292,8 @@ impl<'a> Exporter<'a> {
             state.as_ref(),
             (self.config.overlap, self.local_baseline()),
         );
-        let view = self.view(&snapshot, poll, state.as_ref());
+        let mut view = self.view(&snapshot, poll, state.as_ref());
+        view.hides_rows |= record.is_ambiguous;
         let bounds = view.bounds();
         let now = published(&snapshot, self.setup.folds);
         let before = self.committed.as_ref().map(|it| published(it, self.setup.folds)).unwrap_or_default();
@@ -314,7 +316,8 @@ impl<'a> Exporter<'a> {
         }
         check_counters(&bounds, &freedoms, &before, &now)?;
         self.tally_snapshot(&snapshot, state.as_ref());
-        let view = self.view(&snapshot, poll, state.as_ref());
+        let mut view = self.view(&snapshot, poll, state.as_ref());
+        view.hides_rows |= record.is_ambiguous;
         let (traces, synced) = self.knowledge.learned(&view, &record, self.api);
         (self.knowledge.traces, self.knowledge.synced) = (traces, Some(synced));
         self.knowledge.note_newest(&snapshot, poll.1);

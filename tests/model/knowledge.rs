@@ -20,6 +20,8 @@ pub struct Knowledge {
     pub counts_from: i64,
     /// When the poll ended since which every commit has left a newest row: what is listed later is news for certain.
     pub tells_news_since: Option<i64>,
+    /// From when the replica was complete when the last poll began: the history sync may have moved it back.
+    pub covered_from: Option<Timestamp>,
     /// The T that the exporter may expect.
     pub times: Vec<i64>,
     /// The time of the server in the last poll.
@@ -35,6 +37,7 @@ impl Knowledge {
             baseline: (i64::MAX, i64::MIN),
             counts_from: i64::MAX,
             tells_news_since: None,
+            covered_from: None,
             times: Vec::new(),
             last_server: None,
         }
@@ -72,8 +75,8 @@ impl Knowledge {
         let marks = state.marks;
         let watermark = committed.and_then(|committed| committed.watermark);
         let before = committed.map_or(marks.covered_from, |it| it.covered_from);
-        let covered_from = before.min(marks.covered_from);
-        let watermark = watermark.filter(|watermark| *watermark >= before.max(marks.covered_from));
+        let covered_from = before.min(marks.covered_from).min(self.covered_from.unwrap_or(before));
+        let watermark = watermark.filter(|watermark| *watermark >= covered_from);
         let local = if watermark.is_none() { Some(local_baseline) } else { None };
         // A baseline that was ahead follows the time which the poll before has heard first.
         let was_ahead = self.baseline.1 > marks.time.as_microsecond();
@@ -90,7 +93,7 @@ impl Knowledge {
     /// Notes rows that may have been stored.
     pub fn note_uncertain(&mut self, api: &SimulatedApi, record: &Record, poll: (i64, i64), steady: i64) {
         let clocks = api.clocks();
-        let is_missed = api.account.hides_rows(poll.0, poll.1);
+        let is_missed = record.is_ambiguous || api.account.hides_rows(poll.0, poll.1);
         for shown in &record.shown {
             let (life, trace) = (&api.account.lives[shown.life], &mut self.traces[shown.life]);
             if trace.sight == Sight::Ended && life.outcome != UNKNOWN_OUTCOME {
@@ -178,6 +181,9 @@ impl Knowledge {
                 continue;
             }
             trace.created = created;
+            if before.sight == Sight::Never && !open[index] {
+                trace.may_be_forgotten = view.is_forgotten(life, before);
+            }
             // A poll that failed may have stored its end before.
             let may_be_final = before.maybe_ended_since.is_some() && life.outcome != UNKNOWN_OUTCOME;
             trace.was_seen_open |= open[index] && !ended[index] && !may_be_final;

@@ -206,6 +206,21 @@ fn more_lost_rows_do_not_mask_late_ones_of_their_segment() {
 }
 
 #[test]
+fn late_rows_of_the_same_seconds_are_found_though_the_count_is_capped() {
+    let late = failures(5, HOUR).into_iter().map(|life| Life { listed_after: HOUR, ..life });
+    let lives: Vec<_> = late
+        .chain([task(HOUR, Some(SECOND), FAILED), task(90 * MINUTE, None, 0), task(3 * HOUR, None, 0)])
+        .collect();
+    let mut scenario = Scenario::new(lives);
+    scenario.behaviour.count_cap = Some(1);
+    scenario.run(async |exporter| {
+        poll_until(exporter, 6 * HOUR).await;
+        assert_eq!(numbers(exporter, "failed"), Numbers { tasks: 6, ended: 6, created: 8 });
+        assert_eq!(missed(exporter), 5);
+    });
+}
+
+#[test]
 fn an_initial_sync_that_is_interrupted_while_the_date_is_ahead_loses_nothing() {
     for ahead in [15 * MINUTE, 30 * DAY, 300 * DAY] {
         let mut lives = failures(40, -2 * HOUR);

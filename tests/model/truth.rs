@@ -48,6 +48,8 @@ pub struct Trace {
     pub is_missed: bool,
     /// Whether a poll that was committed saw it open: then its end counts.
     pub was_seen_open: bool,
+    /// Whether it had been created and had ended before what may have been removed when it was first read.
+    pub may_be_forgotten: bool,
 }
 
 /// How a task was seen last.
@@ -271,6 +273,13 @@ impl View<'_> {
         life.created() >= self.covered_from.max(self.forgotten_before) || last >= self.forgotten_before
     }
 
+    /// Whether a task that is first read now was created and ended before what may have been removed.
+    pub fn is_forgotten(&self, life: &Life, trace: &Trace) -> bool {
+        let has_ended = life.ended().is_some_and(|ended| ended <= self.poll.1);
+        let last = self.ends(life, trace).map_or(i64::MAX, |(least, _)| least.max(life.created()));
+        has_ended && last < self.forgotten_before
+    }
+
     /// How often the counter of created tasks counts it.
     pub fn created(&self, life: &Life, trace: &Trace) -> Bounds {
         if trace.sight != Sight::Never {
@@ -286,7 +295,8 @@ impl View<'_> {
         let is_after_baseline = life.created() > self.baseline.1 && life.lacks != Lacks::Creation;
         let certainly = (is_first_read_now || is_after_baseline)
             && self.is_untroubled(life)
-            && self.is_known(life, trace);
+            && self.is_known(life, trace)
+            && !self.is_forgotten(life, trace);
         let possibly = life.lacks == Lacks::Creation || life.created() >= self.counts_from;
         let most = trace.created.most.max(u64::from(possibly || certainly));
         Bounds { least: u64::from(certainly), most }
@@ -306,7 +316,11 @@ impl View<'_> {
                 && self.continues(life, trace)
                 && life.lacks != Lacks::Creation);
         let is_news = ended > self.baseline.1 && life.lacks != Lacks::End;
-        let counts = created.least > 0 || trace.was_seen_open || is_news;
+        let may_be_forgotten = match trace.sight {
+            Sight::Never => self.is_forgotten(life, trace),
+            Sight::Open | Sight::Ended => trace.may_be_forgotten,
+        };
+        let counts = !may_be_forgotten && (created.least > 0 || trace.was_seen_open || is_news);
         let may_count = created.most > 0
             || trace.was_shown_open
             || ended > self.baseline.0
