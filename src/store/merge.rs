@@ -48,6 +48,9 @@ pub(super) struct Row {
     pub(super) created: i64,
     pub(super) started: Option<i64>,
     pub(super) ended: Option<i64>,
+    /// The end, or the T that first saw it if that is earlier. Ends of an asset are ordered by it: one that is stamped in
+    /// the future must not hide what ends before that time comes.
+    pub(super) ended_by: Option<i64>,
     pub(super) entity: Option<i64>,
     pub(super) parent: Option<i64>,
     pub(super) flags: i64,
@@ -186,6 +189,7 @@ impl Row {
             created,
             started: reading.started,
             ended: None,
+            ended_by: None,
             entity: reading.entity,
             parent: reading.parent,
             flags: if reading.created.is_some() { CREATION_GIVEN } else { 0 },
@@ -194,7 +198,7 @@ impl Row {
         };
         let phase = reading.phase();
         if phase != Phase::Open {
-            row.set_end(context.end(reading, true));
+            row.set_end(context.end(reading, true), context.time);
         }
         let last_change = row.ended.map(|ended| reading.created.unwrap_or(ended).max(ended));
         let is_forgotten = last_change.is_some_and(|at| at < context.forgotten_before);
@@ -241,7 +245,7 @@ impl Row {
             row.clear_end();
             row.flags |= COUNTS_ENDED;
         } else if context.plausible_end(reading).is_some() || self.ended.is_none() {
-            row.set_end(context.end(reading, false));
+            row.set_end(context.end(reading, false), context.time);
         }
         let ended = row.enter(phase, context);
         (row, Counted { created: false, ended })
@@ -290,13 +294,16 @@ impl Row {
         becomes_final && self.counts_ended()
     }
 
-    fn set_end(&mut self, (ended, is_given): (i64, bool)) {
+    fn set_end(&mut self, (ended, is_given): (i64, bool), time: i64) {
+        if self.ended != Some(ended) {
+            self.ended_by = Some(ended.min(time));
+        }
         self.ended = Some(ended);
         self.flags = (self.flags & !END_GIVEN) | if is_given { END_GIVEN } else { 0 };
     }
 
     fn clear_end(&mut self) {
-        self.ended = None;
+        (self.ended, self.ended_by) = (None, None);
         self.flags &= !END_GIVEN;
     }
 

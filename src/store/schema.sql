@@ -1,4 +1,4 @@
--- Version 2. Times are microseconds since 1970 (UTC); durations are microseconds.
+-- Version 3. Times are microseconds since 1970 (UTC); durations are microseconds.
 
 -- One row per account. It holds what the API cannot tell again, so it has a checksum (see account.rs).
 CREATE TABLE account (
@@ -50,6 +50,7 @@ CREATE TABLE task (
     created INTEGER NOT NULL,
     started INTEGER,
     ended   INTEGER,
+    ended_by INTEGER, -- `ended`, or the T that first saw it if that is earlier: the order of ends
     entity  INTEGER,
     parent  INTEGER,
     flags   INTEGER NOT NULL, -- see merge.rs
@@ -64,7 +65,7 @@ CREATE INDEX task_undated ON task (account, created) WHERE flags & 1 = 0; -- the
 CREATE INDEX task_ended ON task (kind, status, ended) WHERE ended IS NOT NULL;
 CREATE INDEX task_followed ON task (account, phase, kind, status, created) WHERE phase <> 2;
 CREATE INDEX task_failed ON task (account, ended) WHERE ended IS NOT NULL AND status <> 3;
-CREATE INDEX task_asset ON task (entity, kind, status, ended, created) WHERE entity IS NOT NULL; -- see assets/evidence.rs
+CREATE INDEX task_asset ON task (entity, kind, status, ended_by, created) WHERE entity IS NOT NULL; -- see assets/evidence.rs
 
 -- A type of assets that has series of its own. What is beyond the limit is stored as `other`.
 CREATE TABLE asset_type (

@@ -71,8 +71,9 @@ impl<'a> Upserts<'a> {
         let entities = Entities::new(db, account)?;
         let insert = db.prepare_cached(
             "INSERT INTO task
-                 (account, id, kind, status, phase, created, started, ended, entity, parent, flags, since, missing)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
+                 (account, id, kind, status, phase, created, started, ended, ended_by, entity, parent, flags, since,
+                  missing)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING",
         )?;
         let (increments, outcome) = (Increments::default(), Outcome::default());
         Ok(Self { db, account, labels, entities, insert, increments, outcome })
@@ -158,6 +159,7 @@ fn insert(insert: &mut CachedStatement<'_>, account: i64, id: &TaskId, row: &Row
         row.created,
         row.started,
         row.ended,
+        row.ended_by,
         row.entity,
         row.parent,
         row.flags,
@@ -169,8 +171,8 @@ fn insert(insert: &mut CachedStatement<'_>, account: i64, id: &TaskId, row: &Row
 
 pub(super) fn update(db: &Connection, account: i64, id: &TaskId, row: &Row) -> Result<()> {
     let mut update = db.prepare_cached(
-        "UPDATE task SET kind = ?3, status = ?4, phase = ?5, created = ?6, started = ?7, ended = ?8, entity = ?9,
-                parent = ?10, flags = ?11, since = ?12, missing = ?13
+        "UPDATE task SET kind = ?3, status = ?4, phase = ?5, created = ?6, started = ?7, ended = ?8, ended_by = ?9,
+                entity = ?10, parent = ?11, flags = ?12, since = ?13, missing = ?14
          WHERE account = ?1 AND id = ?2",
     )?;
     update.execute(rusqlite::params![
@@ -182,6 +184,7 @@ pub(super) fn update(db: &Connection, account: i64, id: &TaskId, row: &Row) -> R
         row.created,
         row.started,
         row.ended,
+        row.ended_by,
         row.entity,
         row.parent,
         row.flags,
@@ -194,7 +197,7 @@ pub(super) fn update(db: &Connection, account: i64, id: &TaskId, row: &Row) -> R
 /// The row of a task.
 pub(super) fn find(db: &Connection, account: i64, id: &TaskId) -> Result<Option<Row>> {
     let mut query = db.prepare_cached(
-        "SELECT kind, status, phase, created, started, ended, entity, parent, flags, since, missing
+        "SELECT kind, status, phase, created, started, ended, ended_by, entity, parent, flags, since, missing
          FROM task WHERE account = ?1 AND id = ?2",
     )?;
     Ok(query.query_row((account, StoredId(id)), |row| read(row, 0)).optional()?)
@@ -203,7 +206,7 @@ pub(super) fn find(db: &Connection, account: i64, id: &TaskId) -> Result<Option<
 /// The provisional rows.
 pub(super) fn provisional(db: &Connection, account: i64) -> Result<Vec<(TaskId, Row)>> {
     let mut query = db.prepare_cached(
-        "SELECT id, kind, status, phase, created, started, ended, entity, parent, flags, since, missing
+        "SELECT id, kind, status, phase, created, started, ended, ended_by, entity, parent, flags, since, missing
          FROM task INDEXED BY task_followed
          WHERE account = ?1 AND phase <> 2 AND phase = 1",
     )?;
@@ -234,11 +237,12 @@ fn read(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Row> {
         created: row.get(at + 3)?,
         started: row.get(at + 4)?,
         ended: row.get(at + 5)?,
-        entity: row.get(at + 6)?,
-        parent: row.get(at + 7)?,
-        flags: row.get(at + 8)?,
-        since: row.get(at + 9)?,
-        missing: row.get(at + 10)?,
+        ended_by: row.get(at + 6)?,
+        entity: row.get(at + 7)?,
+        parent: row.get(at + 8)?,
+        flags: row.get(at + 9)?,
+        since: row.get(at + 10)?,
+        missing: row.get(at + 11)?,
     })
 }
 

@@ -1,4 +1,4 @@
-//! The order of ends: by time, then by creation, then by id.
+//! The order of ends: by time (at most the T that first saw it), then by creation, then by id.
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
 use rusqlite::{Row as SqlRow, ToSql};
@@ -13,6 +13,7 @@ pub(super) enum TaskKey {
 /// The end of a task, in the order of ends.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct End {
+    /// `ended_by` of the row.
     pub(super) ended: i64,
     pub(super) created: i64,
     pub(super) id: TaskKey,

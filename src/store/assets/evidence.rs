@@ -91,9 +91,9 @@ pub(super) fn read(
 /// The kinds and statuses of the rows of an entity, each with its newest end. One search of the index for each.
 fn groups(db: &Connection, entity: i64) -> Result<Vec<Group>> {
     let mut query = db.prepare_cached(
-        "SELECT kind, status, ended, created, id FROM task INDEXED BY task_asset
+        "SELECT kind, status, ended_by, created, id FROM task INDEXED BY task_asset
          WHERE entity = ?1 AND (kind, status) < (?2, ?3)
-         ORDER BY kind DESC, status DESC, ended DESC, created DESC, account DESC, id DESC LIMIT 1",
+         ORDER BY kind DESC, status DESC, ended_by DESC, created DESC, account DESC, id DESC LIMIT 1",
     )?;
     let mut groups = Vec::new();
     let mut before = (i64::MAX, i64::MAX);
@@ -111,9 +111,9 @@ fn groups(db: &Connection, entity: i64) -> Result<Vec<Group>> {
 /// Ends of completions of a kind, newest first, as many as the usual interval may depend on.
 fn completions(db: &Connection, entity: i64, kind: i64, newest: i64) -> Result<Vec<End>> {
     let mut query = db.prepare_cached(
-        "SELECT ended, created, id FROM task INDEXED BY task_asset
-         WHERE entity = ?1 AND kind = ?2 AND status = ?3 AND ended IS NOT NULL
-         ORDER BY ended DESC, created DESC, account DESC, id DESC",
+        "SELECT ended_by, created, id FROM task INDEXED BY task_asset
+         WHERE entity = ?1 AND kind = ?2 AND status = ?3 AND ended_by IS NOT NULL
+         ORDER BY ended_by DESC, created DESC, account DESC, id DESC",
     )?;
     let mut rows = query.query((entity, kind, COMPLETED))?;
     let mut ends: Vec<End> = Vec::new();
@@ -133,9 +133,9 @@ fn first_failure(
     after: Option<&End>,
 ) -> Result<Option<End>> {
     let mut query = db.prepare_cached(
-        "SELECT ended, created, id FROM task INDEXED BY task_asset
-         WHERE entity = ?1 AND kind = ?2 AND status = ?3 AND (ended, created, account, id) > (?4, ?5, ?6, ?7)
-         ORDER BY ended, created, account, id LIMIT 1",
+        "SELECT ended_by, created, id FROM task INDEXED BY task_asset
+         WHERE entity = ?1 AND kind = ?2 AND status = ?3 AND (ended_by, created, account, id) > (?4, ?5, ?6, ?7)
+         ORDER BY ended_by, created, account, id LIMIT 1",
     )?;
     let all = End { ended: i64::MIN, created: i64::MIN, id: TaskKey::Number(i64::MIN) };
     let after = after.unwrap_or(&all);
@@ -149,7 +149,7 @@ fn first_failure(
 /// The rows that have not ended, or not finally: those whose status is not a final one.
 fn unfinished(db: &Connection, entity: i64, groups: &[Group]) -> Result<Vec<Unfinished>> {
     let mut query = db.prepare_cached(
-        "SELECT phase, created, ended, id FROM task INDEXED BY task_asset
+        "SELECT phase, created, ended_by, id FROM task INDEXED BY task_asset
          WHERE entity = ?1 AND kind = ?2 AND status = ?3",
     )?;
     let mut all = Vec::new();

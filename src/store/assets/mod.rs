@@ -25,7 +25,7 @@
 //! covers 15 days ([`objective`]). So time alone changes no summary, and an evaluation compares numbers ([`evaluation`]).
 //! It takes place with every successful poll, at its T: an outage neither begins nor ends an alert.
 //!
-//! Ends in the future are stored as they are, like all times, and are published as T at most.
+//! An end in the future counts as of the T that first saw it (`ended_by`): what fails before that time comes is after it.
 //!
 //! # The retention keeps what a state depends on
 //!

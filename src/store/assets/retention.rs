@@ -93,7 +93,7 @@ impl<'a> Sweep<'a> {
 /// examined with that: not beyond a row that ended later.
 fn old_rows(db: &Connection, account: i64, (from, horizon): (i64, i64)) -> Result<(Vec<OldRow>, i64)> {
     let mut query = db.prepare_cached(
-        "SELECT kind, status, ended, created, id, entity FROM task INDEXED BY task_created
+        "SELECT kind, status, ended_by, created, id, entity, ended FROM task INDEXED BY task_created
          WHERE account = ?1 AND created >= ?2 AND created < ?3 AND phase = 2 ORDER BY created",
     )?;
     let mut rows = query.query((account, from, horizon))?;
@@ -105,7 +105,7 @@ fn old_rows(db: &Connection, account: i64, (from, horizon): (i64, i64)) -> Resul
             return Ok((old, swept.min(end.created)));
         }
         last = end.created;
-        if end.ended >= horizon {
+        if row.get::<_, i64>(6)? >= horizon {
             swept = swept.min(end.created);
         } else {
             let ended = EndedRow { kind: row.get(0)?, status: row.get(1)?, end };
@@ -143,7 +143,7 @@ pub(super) fn forget(
     (assets, state): (&[(i64, String)], &mut AccountState),
 ) -> Result<()> {
     let mut query = db.prepare_cached(
-        "SELECT kind, status, ended, created, id FROM task INDEXED BY task_asset WHERE entity = ?1",
+        "SELECT kind, status, ended_by, created, id FROM task INDEXED BY task_asset WHERE entity = ?1",
     )?;
     for (entity, category) in assets {
         let rows = query.query_map([entity], |row| {

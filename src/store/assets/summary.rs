@@ -141,7 +141,7 @@ impl<'a> Summaries<'a> {
     /// Removes the rows of an asset before the horizon on which its state no longer depends.
     fn remove_rows(&mut self, entity: i64, category: &Label, evidence: &Evidence) -> Result<()> {
         let mut query = self.db.prepare_cached(
-            "SELECT kind, status, ended, created, id FROM task INDEXED BY task_asset
+            "SELECT kind, status, ended_by, created, id FROM task INDEXED BY task_asset
              WHERE entity = ?1 AND ended < ?2 AND created < ?2 AND phase = 2",
         )?;
         let rows = query.query_map((entity, self.horizon), |row| {

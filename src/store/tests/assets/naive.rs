@@ -26,6 +26,8 @@ pub(super) type Known = (Backup, Option<i64>);
 pub(super) struct Naive {
     /// By their id.
     pub(super) tasks: BTreeMap<i64, Known>,
+    /// The ends that the API gave.
+    ends: BTreeMap<i64, i64>,
     types: BTreeSet<(String, String)>,
     /// Assets in the order in which they were first read: of equally recent ones, the last one is named first.
     order: Vec<Key>,
@@ -45,11 +47,16 @@ pub(super) struct At<'a> {
 // === impl Naive ===
 
 impl Naive {
-    pub(super) fn read(&mut self, task: &Backup) {
+    /// Notes a task that is read at this time. An end in the future counts as of then.
+    pub(super) fn read(&mut self, task: &Backup, now: i64) {
         if let Some(key) = key(task).filter(|key| !self.order.contains(key)) {
             self.order.push(key);
         }
-        self.tasks.insert(task.id, (task.clone(), None));
+        let is_known = task.ended.is_some() && self.ends.get(&task.id) == task.ended.as_ref();
+        let before = self.tasks.get(&task.id).and_then(|(before, _)| before.ended).filter(|_| is_known);
+        let ended = before.or(task.ended.map(|ended| ended.min(now)));
+        self.ends.extend(task.ended.map(|ended| (task.id, ended)));
+        self.tasks.insert(task.id, (Backup { ended, ..task.clone() }, None));
     }
 
     pub(super) fn samples(&mut self, at: &At<'_>) -> AssetSamples {
@@ -91,7 +98,8 @@ impl Naive {
         let retention = at.time - at.horizon;
         self.tasks.retain(|_, (_, vanished)| vanished.is_none_or(|since| since >= at.time - retention));
         let is_recent = |(task, vanished): &Known| {
-            let end = task.ended.filter(|_| vanished.is_none());
+            let end = self.ends.get(&task.id).copied();
+            let end = end.filter(|_| task.ended.is_some() && vanished.is_none());
             end.is_none_or(|ended| ended >= at.horizon) || task.created >= at.horizon
         };
         let kept = by_asset(&self.tasks, at.rules).into_iter();

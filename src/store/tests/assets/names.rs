@@ -143,3 +143,27 @@ async fn another_name_of_the_asset_or_its_parent_selects_another_objective() {
     };
     assert_eq!(states(&polled(&replica, 120, &[parent]).await), [0, 0, 0, 0, 2]);
 }
+
+#[tokio::test]
+async fn an_end_in_the_future_does_not_hide_what_fails_before_that_time_comes() {
+    let store = Store::in_memory().expect("the store must open");
+    let (replica, _) = synced(&store, rules(), &[completed("a", 1, -9_000)]).await;
+    let samples = polled(&replica, 100, &[completed("a", 2, 10 * HOUR)]).await;
+    assert_eq!(failing(&samples), []);
+    let samples = polled(&replica, 200, &[failed("a", 3, 150)]).await;
+    assert_eq!(failing(&samples), [("a", "ebs", 150)]);
+    let samples = polled(&replica, 11 * HOUR, &[]).await;
+    assert_eq!(failing(&samples), [("a", "ebs", 150)], "still after the time of the stamp");
+    let samples = polled(&replica, 12 * HOUR, &[completed("a", 4, 11 * HOUR + 50)]).await;
+    assert_eq!(failing(&samples), []);
+}
+
+#[tokio::test]
+async fn a_failure_in_the_future_is_resolved_by_the_next_success() {
+    let store = Store::in_memory().expect("the store must open");
+    let (replica, _) = synced(&store, rules(), &[completed("a", 1, -9_000)]).await;
+    let samples = polled(&replica, 100, &[failed("a", 2, 10 * HOUR)]).await;
+    assert_eq!(failing(&samples), [("a", "ebs", 100)]);
+    let samples = polled(&replica, 200, &[completed("a", 3, 150)]).await;
+    assert_eq!(failing(&samples), []);
+}
