@@ -164,9 +164,10 @@ fn check_firing(series: impl Iterator<Item = Value>, expected: &[(usize, usize, 
     ];
     let expected = expected.iter().map(|(minute, failing, sums)| {
         let counts = [("ClumioBackupFailing", failing), ("ClumioUnnamedAssets", sums)];
-        let samples = counts.iter().filter(|(_, count)| **count > 0).map(|(alert, count)| {
-            json!({ "labels": format!("{{alertname=\"{alert}\"}}"), "value": count })
-        });
+        let samples = counts
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(alert, count)| json!({ "labels": format!("{{alertname=\"{alert}\"}}"), "value": count }));
         json!({
             "expr": "count by (alertname) (ALERTS{alertstate=\"firing\"})",
             "eval_time": format!("{minute}m"),

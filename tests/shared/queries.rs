@@ -1,4 +1,4 @@
-//! What the dashboard asks Prometheus.
+//! The queries of the dashboard.
 
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ pub struct Query {
     pub is_instant: bool,
 }
 
-/// Every query, with what Grafana would put in the place of its variables.
+/// Every query, with its variables replaced as Grafana does.
 pub fn queries(rate_interval: &str, range: &str) -> Vec<Query> {
     let text = std::fs::read_to_string(DASHBOARD).expect("the dashboard must be readable");
     let dashboard: Value = serde_json::from_str(&text).expect("the dashboard must be JSON");
@@ -23,7 +23,8 @@ pub fn queries(rate_interval: &str, range: &str) -> Vec<Query> {
         .flat_map(|panel| panel["targets"].as_array().into_iter().flatten().map(move |it| (panel, it)))
         .map(|(panel, target)| {
             let expression = target["expr"].as_str().expect("a query must have an expression");
-            let expression = expression.replace("$account", ".+").replace("$__rate_interval", rate_interval);
+            let expression = expression.replace("$account", ".+").replace("$job", ".+");
+            let expression = expression.replace("$__rate_interval", rate_interval);
             let expression = expression.replace("$__range", range);
             assert!(!expression.contains('$'), "a variable is not known: {expression}");
             let panel = panel["title"].as_str().expect("a panel must have a title").to_owned();
