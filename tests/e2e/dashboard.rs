@@ -27,11 +27,15 @@ fn dated_token() -> String {
     format!("e30.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(claims))
 }
 
-/// A busy account, whose token tells when it expires and whose numbers are audited.
+/// A busy account with late assets, whose token has an expiry and whose replica is audited.
 async fn stack() -> Stack {
     let history = Duration::from_hours(12);
     let api = Api::start(Options { history, tasks_per_day: 100_000, ..Options::default() }).await;
-    let keys = format!("{COMPRESSED}poll.audit_interval = \"2s\"\n");
+    // Of many assets, some have no backup within ten seconds.
+    let keys = format!(
+        "{COMPRESSED}poll.audit_interval = \"2s\"\nassets.max_age = \"10s\"\n\
+         web.external_url = \"https://monitoring.example.com/clumio\"\n"
+    );
     let stack = Stack::start(api, &keys, Pace::FAST).await;
     let token = dated_token();
     stack.api.simulator.issue_token(token.as_str());
