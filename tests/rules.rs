@@ -122,6 +122,8 @@ fn every_alert_links_to_its_section_of_the_runbook() {
         assert_eq!(text_of(&alert["annotations"]["runbook_url"]), format!("{base}#{anchor}"));
         linked.insert(name);
     }
+    let values: Value = yaml(&read("deploy/helm/clumio-exporter/values.yaml"));
+    assert_eq!(values["prometheusRule"]["runbookBaseUrl"], base);
     let runbook = read(RUNBOOK);
     let sections: Vec<_> = runbook
         .split("\n## ")

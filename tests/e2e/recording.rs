@@ -267,8 +267,8 @@ fn seconds(minute: usize) -> f64 {
 }
 
 fn sample((name, severity, asset): &Alert) -> Value {
-    let labels =
-        format!("{{account=\"{ACCOUNT}\",alertname=\"{name}\",severity=\"{severity}\",asset=\"{asset}\"}}");
+    let asset = if asset.is_empty() { String::new() } else { format!(",asset=\"{asset}\"") };
+    let labels = format!("{{account=\"{ACCOUNT}\",alertname=\"{name}\",severity=\"{severity}\"{asset}}}");
     json!({ "labels": labels, "value": 1 })
 }
 

@@ -108,9 +108,8 @@ fn render_rule(rule: &Rule) -> String {
     let wait = rule.wait.as_deref().unwrap_or("0s");
     let keep_firing_for = rule
         .keep_firing_for
-        .iter()
-        .map(|time| format!("        keepFiringFor: {time}\n"))
-        .collect::<String>();
+        .as_ref()
+        .map_or_else(String::new, |time| format!("        keepFiringFor: {time}\n"));
     let expression = indented(16, rule.expr.trim_end().lines().map(str::to_owned));
     let annotations = rule.grafana_annotations();
     let annotations = indented(10, annotations.iter().flat_map(|(key, text)| folded(key, text)));
