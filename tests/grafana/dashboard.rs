@@ -45,9 +45,9 @@ fn every_name_is_served_by_the_exporter() {
     }
 }
 
-/// A table of a range has a row for each step, and a graph of a moment has one point.
+/// A table of a range has a row for each step, and a graph of an instant has one point.
 #[test]
-fn tables_and_nothing_else_ask_for_one_moment() {
+fn only_tables_query_one_instant() {
     let panels = panels();
     let tables: Vec<_> = panels.iter().filter(|it| it["type"] == "table").map(|it| &it["title"]).collect();
     for query in queries("1m", "1d") {
@@ -65,7 +65,7 @@ fn each_panel_has_a_title_a_description_a_unit_and_the_chosen_data_source() {
         assert!(text_of(&panel["description"]).ends_with('.'), "{title} has no description");
         assert!(!text_of(&panel["fieldConfig"]["defaults"]["unit"]).is_empty(), "{title} has no unit");
         assert_eq!(panel["datasource"]["uid"], "${datasource}", "{title}");
-        assert!(targets(&panel).count() > 0, "{title} asks for nothing");
+        assert!(targets(&panel).count() > 0, "{title} has no query");
         for (target, _) in targets(&panel) {
             assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}");
         }
@@ -87,7 +87,7 @@ fn rates_are_over_the_interval_that_grafana_chooses() {
 
 /// Otherwise a Pod that moves leaves two series, and the dashboard counts twice.
 #[test]
-fn no_series_is_told_by_where_the_exporter_runs() {
+fn no_series_depends_on_the_instance() {
     const AGGREGATED: [&str; 3] = [" by (", " without (instance, pod) (", "sum("];
     for panel in panels() {
         for (target, expression) in targets(&panel) {
@@ -136,7 +136,7 @@ fn only_the_chosen_jobs_and_accounts_are_shown() {
 }
 
 #[test]
-fn panels_have_ids_of_their_own_and_do_not_overlap() {
+fn panels_have_unique_ids_and_do_not_overlap() {
     let dashboard = dashboard();
     let (mut ids, mut taken) = (BTreeSet::new(), BTreeSet::new());
     for panel in all(&dashboard["panels"]) {
@@ -153,7 +153,7 @@ fn panels_have_ids_of_their_own_and_do_not_overlap() {
 }
 
 #[test]
-fn the_dashboard_is_of_no_installation() {
+fn the_dashboard_is_independent_of_an_installation() {
     let dashboard = dashboard();
     assert_eq!(dashboard["uid"], "clumio-exporter");
     assert_eq!(dashboard["editable"], false);

@@ -113,7 +113,7 @@ fn without_values(expression: &str) -> String {
 }
 
 #[test]
-fn names_are_told_from_functions_and_values() {
+fn names_are_distinguished_from_functions_and_values() {
     let expression =
         r#"rate(a_total{x="b{c", y!~"d"}[5m]) / on (k, l) group_left (m) max by (n) (o offset 10m) > 1e3"#;
     let owned = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
