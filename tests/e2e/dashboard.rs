@@ -1,4 +1,4 @@
-//! Every panel of the dashboard has something to show when a real Prometheus scrapes the real exporter.
+//! Every panel and annotation of the dashboard has data when a real Prometheus scrapes the real exporter.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use clumio_exporter::simulator::Options;
 use clumio_exporter::time::Timestamp;
 
 use crate::harness::{ACCOUNT, Api, eventually};
-use crate::queries::{Query, queries};
+use crate::queries::{Query, annotations, queries};
 use crate::stack::{COMPRESSED, Pace, Stack};
 
 /// Rates over several scrapes.
@@ -56,9 +56,9 @@ async fn has_data(stack: &Stack, query: &Query) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_panel_has_data() {
+async fn every_panel_and_annotation_has_data() {
     let stack = stack().await;
-    for query in queries(RATE_INTERVAL, "5m") {
+    for query in queries(RATE_INTERVAL, "5m").into_iter().chain(annotations()) {
         let what = format!("{} has data: {}", query.panel, query.expression);
         eventually(&what, WITHIN, async || has_data(&stack, &query).await.then_some(())).await;
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::names::Known;
-use crate::queries::{DASHBOARD, queries};
+use crate::queries::{DASHBOARD, annotations, queries};
 use crate::{all, check_expressions, read, text_of};
 
 /// The labels of a kind: a legend of series by kind has all of them.
@@ -30,10 +30,8 @@ fn targets(panel: &Value) -> impl Iterator<Item = (&Value, &str)> {
 
 #[test]
 fn prometheus_parses_every_expression() {
-    let mut expressions: Vec<_> = queries("1m", "1d").into_iter().map(|query| query.expression).collect();
-    let dashboard = dashboard();
-    let annotations = all(&dashboard["annotations"]["list"]);
-    expressions.extend(annotations.map(|annotation| text_of(&annotation["expr"]).to_owned()));
+    let queries = queries("1m", "1d").into_iter().chain(annotations());
+    let expressions: Vec<_> = queries.map(|query| query.expression).collect();
     check_expressions(&expressions);
 }
 
