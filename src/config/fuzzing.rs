@@ -125,6 +125,7 @@ fn check_pace(interval: Duration, page_size: u32, requests_per_second: f64) {
 fn check_limits(limits: Limits) {
     assert!((1..=1_000).contains(&limits.max_categories), "{limits:?}");
     assert!((1..=10_000).contains(&limits.max_kinds), "{limits:?}");
+    assert!((1..=1_000).contains(&limits.max_asset_types), "{limits:?}");
     assert!((64 << 10..=mebibytes(1_024)).contains(&limits.max_response_bytes), "{limits:?}");
 }
 

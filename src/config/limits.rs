@@ -10,6 +10,8 @@ pub struct Limits {
     pub max_categories: usize,
     /// How many pairs of category and type an account can have; the types of the next ones become `other`.
     pub max_kinds: usize,
+    /// How many types of assets an account can have; the next ones become `other`.
+    pub max_asset_types: usize,
     /// The longest answer of the API, decompressed, in bytes.
     pub max_response_bytes: u64,
 }
@@ -23,6 +25,7 @@ impl Limits {
         let limits = Self {
             max_categories: table.or("max_categories", 20, whole(1..=1_000)),
             max_kinds: table.or("max_kinds", 200, whole(1..=10_000)),
+            max_asset_types: table.or("max_asset_types", 50, whole(1..=1_000)),
             max_response_bytes: table.or(
                 "max_response_bytes",
                 mebibytes(4),

@@ -5,6 +5,7 @@
 //! reported at once, because a start that fails five times for five typing errors wastes an evening.
 
 mod account;
+mod assets;
 mod base_url;
 mod environment;
 mod error;
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use account::{Account, TokenSource};
+pub use assets::{Assets, MaxAge, Objective, Within};
 pub use base_url::is_loopback;
 pub use environment::Environment;
 pub use error::Error;
@@ -54,6 +56,8 @@ pub struct Settings {
     pub poll: Poll,
     /// Where the numbers are kept over restarts.
     pub state: State,
+    /// Which tasks protect assets, and how old their last backup may be.
+    pub assets: Assets,
     /// What keeps one account from using up memory, or Prometheus.
     pub limits: Limits,
     /// What is polled: at least one account, in the order of the file.
@@ -146,6 +150,7 @@ fn settle(
     {
         problems.at(&origin, &key, &message);
     }
+    let assets = Assets::read(root.remove("assets"), &shown, problems);
     let limits = Limits::read(Table::top("limits", root.remove("limits"), &shown, problems));
     let context = Context { environment, poll: &poll, file };
     let accounts = match root.remove("accounts") {
@@ -156,7 +161,7 @@ fn settle(
     for (name, value) in root {
         problems.unknown_value(&shown, &name, &name, &value);
     }
-    Settings { web, log, poll, state, limits, accounts }
+    Settings { web, log, poll, state, assets, limits, accounts }
 }
 
 /// The file, variable or flag that a key was read from; none if it is not set.

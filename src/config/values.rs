@@ -31,6 +31,11 @@ pub(super) const fn minutes(count: u64) -> Duration {
     Duration::from_secs(count * 60)
 }
 
+/// So many hours.
+pub(super) const fn hours(count: u64) -> Duration {
+    Duration::from_secs(count * 3_600)
+}
+
 /// So many days of 24 hours.
 pub(super) const fn days(count: u64) -> Duration {
     Duration::from_secs(count * 86_400)
@@ -50,6 +55,21 @@ pub(super) fn text(value: &ValueKind) -> Verdict<String> {
         ValueKind::String(text) => Ok(text.clone()),
         other => Err(format!("{} is not text; put it in quotes", found(other))),
     }
+}
+
+/// A list of texts that are not empty; in the environment, with commas between them.
+pub(super) fn texts(value: &ValueKind) -> Verdict<Vec<String>> {
+    let texts: Vec<String> = match value {
+        ValueKind::Array(list) => list.iter().map(|value| text(&value.kind)).collect::<Verdict<_>>()?,
+        ValueKind::String(list) => list.split(',').map(|part| part.trim().to_owned()).collect(),
+        other => return Err(format!("{} is not a list; write [\"...\", \"...\"]", found(other))),
+    };
+    if texts.is_empty() || texts.iter().any(String::is_empty) {
+        return Err(
+            "is empty or has an empty entry; write one value or more, or leave the key out".to_owned()
+        );
+    }
+    Ok(texts)
 }
 
 /// `true` or `false`.

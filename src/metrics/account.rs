@@ -156,8 +156,8 @@ impl Account {
 
     /// Publishes the numbers of a poll that took `took` and succeeded at `at`, on this machine's clock: rules
     /// compare it with Prometheus' own.
-    pub fn succeeded(&self, snapshot: Snapshot, took: Duration, at: Timestamp) {
-        let snapshot = Arc::new(snapshot);
+    pub fn succeeded(&self, snapshot: impl Into<Arc<Snapshot>>, took: Duration, at: Timestamp) {
+        let snapshot = snapshot.into();
         self.publish(|published| {
             published.polls += 1;
             published.last_duration = Some(took);
@@ -169,8 +169,8 @@ impl Account {
     }
 
     /// Publishes what the process before committed last; its last successful poll ended at `last_success`.
-    pub fn restored(&self, snapshot: Snapshot, last_success: Option<Timestamp>) {
-        let snapshot = Arc::new(snapshot);
+    pub fn restored(&self, snapshot: impl Into<Arc<Snapshot>>, last_success: Option<Timestamp>) {
+        let snapshot = snapshot.into();
         self.publish(|published| {
             published.last_success = last_success;
             published.snapshot = Some(Arc::clone(&snapshot));
@@ -187,8 +187,8 @@ impl Account {
 
     /// Publishes what may be published of a poll that took `took` and ended at `at`, and that it could not be
     /// committed.
-    pub fn not_committed(&self, snapshot: Snapshot, took: Duration, at: Timestamp) {
-        let snapshot = Arc::new(snapshot);
+    pub fn not_committed(&self, snapshot: impl Into<Arc<Snapshot>>, took: Duration, at: Timestamp) {
+        let snapshot = snapshot.into();
         self.publish(|published| {
             published.failed(Failure::State, Some(took), at);
             published.snapshot = Some(Arc::clone(&snapshot));

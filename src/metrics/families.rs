@@ -6,6 +6,7 @@ use std::iter;
 use std::time::Duration;
 
 use super::account::{Account, Failure, Published};
+use super::assets::assets;
 use super::family::Family;
 use super::tasks::tasks;
 use crate::store::{Snapshot, StoreStatus};
@@ -16,7 +17,11 @@ pub(crate) type Current<'a> = [(&'a Account, &'a Published)];
 
 /// Puts all families that come from polls on a page.
 pub(super) fn write(accounts: &Current<'_>, page: &mut String) {
-    tasks(accounts).into_iter().chain(polls(accounts)).for_each(|family| family.write(page));
+    tasks(accounts)
+        .into_iter()
+        .chain(assets(accounts))
+        .chain(polls(accounts))
+        .for_each(|family| family.write(page));
 }
 
 /// Writes how far the syncs are; it changes while a poll runs.

@@ -4,6 +4,7 @@
 //! A scrape waits for neither, and costs the same however many tasks were read.
 
 mod account;
+mod assets;
 mod families;
 mod family;
 mod gzip;

@@ -5,8 +5,8 @@
 //! compressed is not compressed. The text is one piece, so that it is sent by one write: a second small one would wait for
 //! the client's delayed acknowledgement.
 //!
-//! A page is written over the one before the last, which mostly begins the same: to have fresh memory mapped and filled
-//! would take longer than to render what changes.
+//! A page is written over the last one, in its memory, unless that is still being sent. Fresh memory would take longer to
+//! map and fill than what changes takes to render, and of a thousand accounts a second page would be 16 MB.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -35,12 +35,12 @@ pub struct Page {
     rendered: Instant,
 }
 
-/// The last page, and the one before it.
+/// The last page; none while it is written over.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     page: ArcSwapOption<Page>,
     /// Held by who renders.
-    before: Mutex<Option<Arc<Page>>>,
+    rendering: Mutex<()>,
 }
 
 // === impl Page ===
@@ -62,20 +62,15 @@ impl Page {
         self.gzip.get_or_init(compress).clone()
     }
 
-    /// The page, if nobody else has it or is being sent it.
-    fn unshared(page: Arc<Self>) -> Option<Self> {
-        Arc::into_inner(page).filter(|page| page.plain.is_unique())
-    }
-
-    /// The part of the text that comes from polls, with the room of all of it.
-    fn into_polled(self) -> Vec<u8> {
-        let mut text = Vec::from(self.plain);
-        text.truncate(self.polled);
-        text
-    }
-
-    fn beginning(&self) -> Arc<OnceLock<Beginning>> {
-        Arc::clone(&self.beginning)
+    /// The part of the text that comes from polls, in the same memory unless others have the page or are being sent it.
+    fn into_polled(page: Arc<Self>) -> String {
+        let polled = page.polled;
+        let mut memory = match Arc::try_unwrap(page) {
+            Ok(page) => Vec::from(page.plain),
+            Err(page) => page.plain.to_vec(),
+        };
+        memory.truncate(polled);
+        String::from_utf8(memory).expect("a page must be UTF-8")
     }
 
     /// Whether the text was compressed already.
@@ -114,42 +109,37 @@ impl Cache {
         live: impl FnOnce(&mut String),
     ) -> Arc<Page> {
         // Those who scrape together wait for one rendering instead of each doing its own.
-        let mut before = self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let _rendering = self.rendering.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(page) = self.fresh(now) {
             return page;
         }
         let version = changes.load(Ordering::Acquire);
-        let last = self.page.load_full().filter(|last| last.version == version);
-        let spare = before.take().and_then(Page::unshared);
-        let (mut plain, beginning) = match (last, spare) {
-            (Some(last), Some(spare)) if spare.version == version => (spare.into_polled(), last.beginning()),
-            (Some(last), spare) => (over(spare, &last.plain[..last.polled]), last.beginning()),
-            (None, spare) => (over(spare, text(polled).as_bytes()), Arc::default()),
+        let (mut text, beginning) = match self.page.swap(None) {
+            Some(last) if last.version == version => {
+                let beginning = Arc::clone(&last.beginning);
+                (Page::into_polled(last), beginning)
+            }
+            last => {
+                let mut text = emptied(last);
+                polled(&mut text);
+                (text, Arc::default())
+            }
         };
-        let polled = plain.len();
-        let live = text(live);
-        plain.reserve_exact(live.len());
-        plain.extend_from_slice(live.as_bytes());
-        let (plain, gzip) = (Bytes::from(plain), OnceLock::new());
+        let polled = text.len();
+        live(&mut text);
+        let (plain, gzip) = (Bytes::from(text), OnceLock::new());
         let page = Arc::new(Page { plain, polled, version, beginning, gzip, rendered: now });
-        *before = self.page.swap(Some(Arc::clone(&page)));
+        self.page.store(Some(Arc::clone(&page)));
         page
     }
 }
 
-/// What a page begins with, written over another page.
-fn over(page: Option<Page>, polled: &[u8]) -> Vec<u8> {
-    let mut text = page.map_or_else(Vec::new, |page| page.plain.into());
-    text.clear();
-    text.reserve_exact(polled.len() + ROOM);
-    text.extend_from_slice(polled);
-    text
-}
-
-fn text(render: impl FnOnce(&mut String)) -> String {
-    let mut text = String::new();
-    render(&mut text);
-    text
+/// An empty text in the memory of a page, if nobody else has that.
+fn emptied(page: Option<Arc<Page>>) -> String {
+    let page = page.and_then(Arc::into_inner).filter(|page| page.plain.is_unique());
+    let mut memory = page.map_or_else(Vec::new, |page| page.plain.into());
+    memory.clear();
+    String::from_utf8(memory).expect("an empty text must be UTF-8")
 }
 
 #[cfg(test)]
@@ -205,15 +195,13 @@ mod tests {
                 .render(at(seconds), &changes, |into| into.push_str("polled "), |into| into.push_str(live))
                 .plain()
         };
-        let (first, second) = (page(0, "one"), page(1, "two"));
-        let third = page(2, "three and more");
-        assert_eq!((&first[..], &second[..]), (&b"polled one"[..], &b"polled two"[..]));
-        drop((first, second));
-        let place = third.as_ptr();
-        drop(third);
-        page(3, "four");
-        let fifth = page(4, "5");
-        assert_eq!((&fifth[..], fifth.as_ptr()), (&b"polled 5"[..], place), "it is written over the third");
+        let first = page(0, "one and more");
+        let second = page(1, "two and more");
+        assert_eq!((&first[..], &second[..]), (&b"polled one and more"[..], &b"polled two and more"[..]));
+        let place = second.as_ptr();
+        drop(second);
+        let third = page(2, "3");
+        assert_eq!((&third[..], third.as_ptr()), (&b"polled 3"[..], place), "it is written over the second");
     }
 
     #[test]

@@ -82,7 +82,7 @@ struct Rows {
     /// The most rows without an id on one page. Nothing tells whether two of them on two pages are the same, so no more
     /// are known to be there.
     without_id: u64,
-    /// The largest `total_count` of the current reading.
+    /// The largest `total_count` so far: that of a replica of the API that lags behind proves nothing.
     total: u64,
     /// Pages of the current reading.
     pages: u64,
@@ -159,7 +159,7 @@ impl<L: TaskList> Reader<'_, L> {
     async fn rows(&mut self, filter: &Filter, effort: Effort) -> Result<Rows, Error> {
         let mut rows = Rows::default();
         for _ in 0..effort.readings {
-            (rows.total, rows.pages, rows.read) = (0, 0, 0);
+            (rows.pages, rows.read) = (0, 0);
             self.read(filter, |page, is_last| {
                 rows.add(page, is_last);
                 if rows.suffice(effort) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -234,10 +234,10 @@ impl Range {
         task.created.is_none_or(|created| created >= self.from && self.to.is_none_or(|to| created < to))
     }
 
-    /// Whether a task is one that was asked for, give or take how the API rounds.
+    /// Whether a task may be one that was asked for, give or take how the API rounds.
     fn is_about(&self, task: &Task) -> bool {
         let slack = MARGIN + NARROWEST;
-        task.created.is_some_and(|created| {
+        task.created.is_none_or(|created| {
             created >= earlier(self.from, slack) && self.to.is_none_or(|to| created <= later(to, slack))
         })
     }

@@ -103,7 +103,7 @@ pub struct Poller<L> {
     /// The page size that the API accepts.
     page_size: u32,
     /// The numbers that were committed last.
-    committed: Option<Snapshot>,
+    committed: Option<Arc<Snapshot>>,
     /// Whether this process has published.
     has_published: bool,
     /// Vanished tasks before this one were looked up by the polls before.
@@ -117,7 +117,7 @@ pub struct Poller<L> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
     /// What is published.
-    pub snapshot: Snapshot,
+    pub snapshot: Arc<Snapshot>,
     /// Why the poll could not be committed, if it could not: the counters of the snapshot are those of the last commit.
     pub uncommitted: Option<store::Error>,
 }
@@ -170,7 +170,7 @@ impl<L: TaskList> Poller<L> {
         if let Some(state) = self.replica.load().await? {
             self.clock = ApiClock::resumed(state.marks.time, state.marks.elapsed);
         }
-        self.committed = self.replica.last_snapshot().await?;
+        self.committed = self.replica.last_snapshot().await?.map(Arc::new);
         Ok(())
     }
 
@@ -191,7 +191,7 @@ impl<L: TaskList> Poller<L> {
 
     /// The numbers that were committed last; after a restart, those of the process before.
     #[must_use]
-    pub fn committed(&self) -> Option<&Snapshot> {
+    pub fn committed(&self) -> Option<&Arc<Snapshot>> {
         self.committed.as_ref()
     }
 
@@ -351,13 +351,14 @@ impl<L: TaskList> Poller<L> {
         let (snapshot, outcome) = self.replica.commit_poll(poll).await?;
         match outcome {
             Ok(()) => {
+                let snapshot = Arc::new(snapshot);
                 self.has_published = true;
-                self.committed = Some(snapshot.clone());
+                self.committed = Some(Arc::clone(&snapshot));
                 Ok(Report { snapshot, uncommitted: None })
             }
             Err(error) => {
-                let snapshot = snapshot.with_counters_of(self.committed.as_ref());
-                Ok(Report { snapshot, uncommitted: Some(error) })
+                let snapshot = snapshot.with_counters_of(self.committed.as_deref());
+                Ok(Report { snapshot: Arc::new(snapshot), uncommitted: Some(error) })
             }
         }
     }

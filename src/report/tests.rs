@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::*;
 use crate::clumio::Reason;
 use crate::metrics::{self, Failure, SyncObserver, SyncProgress};
-use crate::store::{KindSample, Outcomes, Periods, Snapshot, StatusSample, StoreStatus};
+use crate::store::{AssetSamples, KindSample, Outcomes, Periods, Snapshot, StatusSample, StoreStatus};
 use crate::task::{Label, Name, Status, TaskId};
 
 fn second(at: i64) -> Timestamp {
@@ -45,6 +45,7 @@ fn snapshot() -> Snapshot {
         missed_total: 0,
         drift: None,
         kinds: vec![kind],
+        assets: AssetSamples::default(),
     }
 }
 

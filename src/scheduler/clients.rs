@@ -43,6 +43,8 @@ impl Plan {
             counter_hold: settings.poll.counter_hold,
             max_categories: settings.limits.max_categories,
             max_kinds: settings.limits.max_kinds,
+            max_asset_types: settings.limits.max_asset_types,
+            assets: settings.assets.for_account(&account.name),
         };
         let options = PollOptions {
             page_size: account.page_size,

@@ -80,7 +80,8 @@ impl<L: TaskList> AccountPoller<L> {
         // A loop that was stopped and did not end at once has ended its own poll only now.
         self.activity.begins();
         let span = info_span!("poll", account = self.name);
-        let outcome = AssertUnwindSafe(poller.poll().instrument(span)).catch_unwind().await;
+        // Boxed, so that an account that waits does not hold the memory of a poll.
+        let outcome = AssertUnwindSafe(Box::pin(poller.poll()).instrument(span)).catch_unwind().await;
         self.activity.ends();
         let took = start.elapsed();
         let has_succeeded = match outcome {
@@ -130,7 +131,7 @@ impl<L: TaskList> AccountPoller<L> {
         loop {
             self.activity.begins();
             let span = info_span!("background", account = self.name);
-            let step = AssertUnwindSafe(poller.background_step().instrument(span)).catch_unwind();
+            let step = AssertUnwindSafe(Box::pin(poller.background_step()).instrument(span)).catch_unwind();
             let outcome = timeout_at(next_poll, step).await;
             self.activity.ends();
             match outcome {

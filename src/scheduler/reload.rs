@@ -60,7 +60,7 @@ pub(super) struct Opened {
 /// What an account starts with.
 enum Start {
     /// What its replica has: it is new, or reads other tasks than before.
-    Replica(Box<Client>, Replica),
+    Replica(Box<Client>, Box<Replica>),
     /// What its poller knows, with another client.
     Poller(Arc<Mutex<Poller<Client>>>, Box<Client>),
 }
@@ -117,7 +117,8 @@ impl Accounts {
             }
             _ => {
                 let (store, rules) = (self.store.clone(), plan.options.rules.clone());
-                Start::Replica(Box::new(client), Replica::new(store, name.clone(), plan.identity(), rules))
+                let replica = Replica::new(store, name.clone(), plan.identity(), rules);
+                Start::Replica(Box::new(client), Box::new(replica))
             }
         };
         Ok(Opened { plan, start, view, activity, token })
@@ -156,7 +157,7 @@ impl Accounts {
         view.configured(plan.account.interval, plan.options.rules.window);
         let (poller, is_new) = match start {
             Start::Replica(client, replica) => {
-                let poller = Poller::new(*client, replica, plan.options);
+                let poller = Poller::new(*client, *replica, plan.options);
                 view.begins(&observer(poller.progress()));
                 (Arc::new(Mutex::new(poller)), true)
             }

@@ -18,6 +18,7 @@ use super::activity::{Activity, Watch};
 use super::poller::AccountPoller;
 use super::supervisor::Supervised;
 use crate::clumio::{Error, Filter, Observer, Page, Reason, TaskList};
+use crate::config::Assets;
 use crate::metrics::{Exposition, SyncObserver};
 use crate::poll::{Options, Poller};
 use crate::store::{Identity, Replica, Rules, Store};
@@ -136,6 +137,8 @@ fn options() -> Options {
         counter_hold: Duration::ZERO,
         max_categories: 20,
         max_kinds: 200,
+        max_asset_types: 50,
+        assets: Assets::default(),
     };
     Options {
         page_size: 100,

@@ -3,6 +3,7 @@
 use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
+use super::assets::AssetProgress;
 use super::marks::Marks;
 use super::{Error, Result};
 use crate::time::Timestamp;
@@ -33,6 +34,8 @@ pub struct AccountState {
     pub drift: Option<i64>,
     /// When the last poll that was written ended, on the local clock.
     pub last_success: Option<Timestamp>,
+    /// What is known of the assets besides their summaries.
+    pub assets: AssetProgress,
 }
 
 // === impl AccountState ===
@@ -49,6 +52,7 @@ impl AccountState {
             missed_total: 0,
             drift: None,
             last_success: None,
+            assets: AssetProgress::default(),
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::account::AccountState;
+use super::assets::{self, Touched};
 use super::marks::{Marks, PollInstant};
 use super::merge::{Context, Phase, Row, Source};
 use super::snapshot::Snapshot;
@@ -76,7 +77,8 @@ pub(super) fn begin_sync(
 ) -> Result<()> {
     let marks = Marks::begin(now, newest_time(tasks), [rules.overlap, lookback, rules.retention]);
     let mut state = AccountState::begin(marks);
-    store(db, account, rules, (tasks, Source::InitialSync, now, marks.baseline), &mut state)?;
+    let outcome = store(db, account, rules, (tasks, Source::InitialSync, now, marks.baseline), &mut state)?;
+    assets::maintain(db, account, rules, (&outcome.touched, &mut state))?;
     state.save(db, account)
 }
 
@@ -95,6 +97,7 @@ pub(super) fn slice(db: &Connection, account: i64, rules: &Rules, slice: &SliceC
         Completes::InitialSyncUntil(until) => state.sync_from = Some(*until),
         Completes::CoveredFrom(from) => state.marks.covered_from = state.marks.covered_from.min(*from),
     }
+    assets::maintain(db, account, rules, (&outcome.touched, &mut state))?;
     state.save(db, account)
 }
 
@@ -109,21 +112,35 @@ pub(super) fn poll(db: &Connection, account: i64, rules: &Rules, poll: &PollComm
     if let Some(until) = poll.gap_until {
         state.marks.covered_from = state.marks.covered_from.max(until);
     }
-    store(db, account, rules, (&poll.tasks, poll.source, poll.now, before.baseline), &mut state)?;
+    let readings = (&poll.tasks[..], poll.source, poll.now, before.baseline);
+    let mut touched = store(db, account, rules, readings, &mut state)?.touched;
     let elapsed = elapsed(poll.now);
     if poll.sees_newest {
-        state.vanished_total += note_missing(db, account, elapsed, &poll.missing)?;
+        state.vanished_total += note_missing(db, account, elapsed, (&poll.missing, &mut touched))?;
     }
-    retention::remove_old(db, account, &mut state, (elapsed, rules.retention))?;
+    retention::remove_vanished(db, account, (elapsed, rules.retention), (&mut state, &mut touched))?;
     let is_pending = series::publish(db, account, (rules.counter_hold, elapsed), poll.has_published)?;
     let ends_sync = state.sync_from.take().is_some();
+    assets::maintain(db, account, rules, (&touched, &mut state))?;
+    let assets = assets::settle(db, account, rules, &mut state)?;
     state.last_success = Some(poll.now.local);
     let is_due = is_pending && unwritten >= WRITE_ELAPSED_AFTER;
     let has_moved_back = state.marks.has_moved_back(&before);
     if ends_sync || is_due || has_moved_back || db.total_changes() != changes_before {
         state.save(db, account)?;
     }
-    gauges::snapshot(db, account, &state, rules.window)
+    gauges::snapshot(db, account, &state, (rules.window, assets))
+}
+
+/// What is published as of the last commit. It writes nothing.
+pub(super) fn restore(
+    db: &Connection,
+    account: i64,
+    rules: &Rules,
+    state: &AccountState,
+) -> Result<Snapshot> {
+    let assets = assets::samples(db, account, rules, state)?;
+    gauges::snapshot(db, account, state, (rules.window, assets))
 }
 
 /// Stores readings, with what they add to counters and state. `baseline` is that before this transaction: when T moves back,
@@ -199,7 +216,12 @@ fn elapsed(now: PollInstant) -> i64 {
 }
 
 /// Notes that tasks are missing; gives how many of them have vanished now.
-fn note_missing(db: &Connection, account: i64, elapsed: i64, missing: &[TaskId]) -> Result<u64> {
+fn note_missing(
+    db: &Connection,
+    account: i64,
+    elapsed: i64,
+    (missing, touched): (&[TaskId], &mut Touched),
+) -> Result<u64> {
     let mut vanished = 0;
     for id in missing {
         let Some(old) = tasks::find(db, account, id)?.filter(|row| row.phase == Phase::Open) else {
@@ -214,6 +236,7 @@ fn note_missing(db: &Connection, account: i64, elapsed: i64, missing: &[TaskId])
         } else {
             Row { since, missing: Some(polls), ..old }
         };
+        touched.row(&row);
         tasks::update(db, account, id, &row)?;
     }
     Ok(vanished)

@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// The version of the schema (`PRAGMA user_version`).
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// Says whose database it is (`PRAGMA application_id`): "clum".
 const APPLICATION: i64 = 0x636C_756D;
@@ -30,7 +30,7 @@ const APPLICATION: i64 = 0x636C_756D;
 const CACHE_KIB: i64 = 2_048;
 
 /// Distinct statements that are kept prepared.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 96;
 
 /// The database, on its thread.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use super::account::AccountState;
+use super::assets::AssetSamples;
 use super::series::{self, Family, Key, Value};
 use super::snapshot::{KindSample, Snapshot, StatusSample};
 use super::status::{KNOWN, StatusId};
@@ -33,7 +34,7 @@ pub(super) fn snapshot(
     db: &Connection,
     account: i64,
     state: &AccountState,
-    window: Duration,
+    (window, assets): (Duration, AssetSamples),
 ) -> Result<Snapshot> {
     let time = state.marks.time;
     let numbers = Numbers {
@@ -45,6 +46,9 @@ pub(super) fn snapshot(
     };
     let kinds = labels::kinds(db, account)?.into_iter();
     let kinds = kinds.map(|(id, category, task_type)| numbers.kind(db, id, category, task_type));
+    let mut kinds = kinds.collect::<Result<Vec<_>>>()?;
+    // They stay until the next poll, and `collect` cannot know how many there are.
+    kinds.shrink_to_fit();
     Ok(Snapshot {
         time,
         window,
@@ -55,7 +59,8 @@ pub(super) fn snapshot(
         vanished_total: state.vanished_total,
         missed_total: state.missed_total,
         drift: state.drift,
-        kinds: kinds.collect::<Result<_>>()?,
+        kinds,
+        assets,
     })
 }
 

@@ -97,10 +97,12 @@ impl Marks {
         }
     }
 
-    /// The marks of the same poll after more time has passed.
+    /// The marks of the same poll after more time has passed: only elapsed time and horizon have moved.
     #[must_use]
     pub fn later(self, now: PollInstant, retention: Duration) -> Self {
-        self.at(PollInstant { time: self.time, ..now }, retention)
+        let later = self.at(PollInstant { time: now.time.max(self.time), ..now }, retention);
+        let covered_from = self.covered_from.max(later.horizon);
+        Self { time: self.time, baseline: self.baseline, covered_from, ..later }
     }
 
     /// Whether T or a mark that follows it is earlier than before.

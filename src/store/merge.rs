@@ -239,6 +239,7 @@ impl Row {
         }
         if phase == Phase::Open {
             row.clear_end();
+            row.flags |= COUNTS_ENDED;
         } else if context.plausible_end(reading).is_some() || self.ended.is_none() {
             row.set_end(context.end(reading, false));
         }
@@ -252,9 +253,10 @@ impl Row {
         (row, Counted { created: false, ended: self.counts_ended() })
     }
 
-    /// Whether a row that is read for the first time has left the replica: it is not stored again.
+    /// Whether a row that is read for the first time has left the replica and would be provisional for another hour, in
+    /// which every poll looks it up: it is not stored again.
     pub(super) fn is_removed(&self, context: &Context) -> bool {
-        self.last_change().is_some_and(|at| at < context.removed_before)
+        self.phase == Phase::Provisional && self.last_change().is_some_and(|at| at < context.removed_before)
     }
 
     /// Whether the row counts as ended once it is final.

@@ -8,11 +8,14 @@
 //! publish are queried before it is committed, because SQLite rolls back by itself when a disk is full. What the API
 //! cannot tell again, counters and marks, has checksums.
 //!
+//! The state of the [`assets`] that tasks protect is derived from rows in the same transaction.
+//!
 //! [`Store`] runs the database on a thread of its own, since SQLite blocks. [`Replica`] is one account in it.
 //!
 //! This is the only module with SQL. Every query is a named function beside its text.
 
 mod account;
+mod assets;
 mod commit;
 mod database;
 mod directory;
@@ -36,6 +39,10 @@ mod tasks;
 mod tests;
 
 pub use account::{AccountState, Identity};
+pub use assets::{
+    AssetLabels, AssetProgress, AssetSamples, AssetState, AssetTypeSample, CompletedWithin, FailingAsset,
+    LateAsset, Unnamed,
+};
 pub use commit::{Completes, PollCommit, SliceCommit};
 pub use error::Error;
 pub use handle::{Store, StoreStatus};
@@ -49,6 +56,7 @@ pub use snapshot::{KindSample, Snapshot, StatusSample};
 
 use std::time::Duration;
 
+use crate::config::Assets;
 use crate::time::Timestamp;
 
 /// What numbers and rows depend on besides the tasks.
@@ -66,6 +74,10 @@ pub struct Rules {
     pub max_categories: usize,
     /// Pairs of category and type with series of their own.
     pub max_kinds: usize,
+    /// Types of assets with series of their own.
+    pub max_asset_types: usize,
+    /// Which tasks protect assets, and how old the last completed one may be; with the objectives of this account alone.
+    pub assets: Assets,
 }
 
 type Result<T> = std::result::Result<T, Error>;

@@ -13,7 +13,7 @@ use super::outcomes::{self, Outcomes};
 use super::segments::{self, Segment};
 use super::snapshot::Snapshot;
 use super::tasks;
-use super::{Error, Result, Rules, gauges};
+use super::{Error, Result, Rules};
 use crate::task::{Task, TaskId};
 use crate::time::Timestamp;
 
@@ -102,11 +102,11 @@ impl Replica {
     /// # Errors
     /// When the database cannot be read.
     pub async fn restore(&self) -> Result<Option<(AccountState, Snapshot)>> {
-        let (name, identity, window) = (self.name.clone(), self.identity.clone(), self.rules.window);
+        let (name, identity, rules) = (self.name.clone(), self.identity.clone(), self.rules.clone());
         let restore = move |db: &rusqlite::Connection| {
             let Some((account, true)) = account::find(db, &name, &identity)? else { return Ok(None) };
             let state = AccountState::load(db, account)?.filter(|state| state.sync_from.is_none());
-            let snapshot = state.as_ref().map(|state| gauges::snapshot(db, account, state, window));
+            let snapshot = state.as_ref().map(|state| commit::restore(db, account, &rules, state));
             Ok(state.zip(snapshot.transpose()?))
         };
         self.store.run(move |database| database.read(None, restore)).await
@@ -117,10 +117,10 @@ impl Replica {
     /// # Errors
     /// When the database cannot be read.
     pub async fn last_snapshot(&self) -> Result<Option<Snapshot>> {
-        let window = self.rules.window;
+        let rules = self.rules.clone();
         self.read(move |db, account| {
             let state = AccountState::load(db, account)?.filter(|state| state.sync_from.is_none());
-            state.map(|state| gauges::snapshot(db, account, &state, window)).transpose()
+            state.map(|state| commit::restore(db, account, &rules, &state)).transpose()
         })
         .await
     }

@@ -4,33 +4,31 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use super::Result;
 use super::account::{self, AccountState};
-use super::{Result, micros};
+use super::assets::Touched;
 
 /// Rows that one transaction removes at most.
 const MAX_REMOVED: u64 = 5_000;
 
-/// Removes rows before the horizon, and tasks that vanished longer ago than the retention.
-pub(super) fn remove_old(
+/// Removes tasks that vanished longer ago than the retention. Ended ones are examined with their assets
+/// (assets/retention.rs).
+pub(super) fn remove_vanished(
     db: &Connection,
     account: i64,
-    state: &mut AccountState,
     (elapsed, retention): (i64, Duration),
+    (state, touched): (&mut AccountState, &mut Touched),
 ) -> Result<()> {
-    let mut remove_ended = db.prepare_cached(
-        "DELETE FROM task WHERE (account, id) IN (
-             SELECT account, id FROM task INDEXED BY task_created
-             WHERE account = ?1 AND created < ?2 AND ended < ?2 AND phase = 2 LIMIT ?3)",
-    )?;
-    let ended = remove_ended.execute((account, micros(state.marks.horizon), MAX_REMOVED))?;
-    if ended > 0 {
-        state.marks.forget();
-    }
     let retention = i64::try_from(retention.as_micros()).unwrap_or(i64::MAX);
-    let mut remove_vanished =
-        db.prepare_cached("DELETE FROM task INDEXED BY task_followed WHERE account = ?1 AND phase <> 2 AND phase = 3 AND since < ?2")?;
-    let vanished = remove_vanished.execute((account, elapsed.saturating_sub(retention)))?;
-    state.rows = state.rows.saturating_sub((ended + vanished) as u64);
+    let mut remove = db.prepare_cached(
+        "DELETE FROM task INDEXED BY task_followed WHERE account = ?1 AND phase <> 2 AND phase = 3 AND since < ?2
+         RETURNING entity, kind",
+    )?;
+    let mut rows = remove.query((account, elapsed.saturating_sub(retention)))?;
+    while let Some(row) = rows.next()? {
+        touched.removed(row.get(0)?, row.get(1)?);
+        state.rows = state.rows.saturating_sub(1);
+    }
     Ok(())
 }
 
@@ -42,7 +40,7 @@ pub(super) fn purge_retired(db: &Connection) -> Result<bool> {
     )?;
     if remove.execute((account, MAX_REMOVED))? == 0 {
         db.execute("DELETE FROM series WHERE kind IN (SELECT id FROM kind WHERE account = ?1)", [account])?;
-        for table in ["kind", "unknown_status", "entity", "segment"] {
+        for table in ["kind", "unknown_status", "entity", "segment", "asset", "asset_failure", "asset_type"] {
             db.execute(&format!("DELETE FROM {table} WHERE account = ?1"), [account])?;
         }
         db.execute("DELETE FROM account WHERE id = ?1", [account])?;

@@ -1,4 +1,4 @@
--- Version 1. Times are microseconds since 1970 (UTC); durations are microseconds.
+-- Version 2. Times are microseconds since 1970 (UTC); durations are microseconds.
 
 -- One row per account. It holds what the API cannot tell again, so it has a checksum (see account.rs).
 CREATE TABLE account (
@@ -35,7 +35,8 @@ CREATE TABLE entity (
     key     TEXT NOT NULL,
     has_id  INTEGER NOT NULL,
     name    TEXT,
-    named   INTEGER NOT NULL -- creation of the task that gave the name
+    named   INTEGER NOT NULL, -- creation of the task that gave the name
+    is_parent INTEGER NOT NULL DEFAULT 0 -- whether a task had it as its parent: it is never removed then
 ) STRICT;
 CREATE UNIQUE INDEX entity_key ON entity (account, key, has_id, coalesce(type, ''));
 
@@ -63,6 +64,46 @@ CREATE INDEX task_undated ON task (account, created) WHERE flags & 1 = 0; -- the
 CREATE INDEX task_ended ON task (kind, status, ended) WHERE ended IS NOT NULL;
 CREATE INDEX task_followed ON task (account, phase, kind, status, created) WHERE phase <> 2;
 CREATE INDEX task_failed ON task (account, ended) WHERE ended IS NOT NULL AND status <> 3;
+CREATE INDEX task_asset ON task (entity, kind, status, ended, created) WHERE entity IS NOT NULL; -- see assets/evidence.rs
+
+-- A type of assets that has series of its own. What is beyond the limit is stored as `other`.
+CREATE TABLE asset_type (
+    id       INTEGER PRIMARY KEY,
+    account  INTEGER NOT NULL,
+    category TEXT NOT NULL,
+    type     TEXT NOT NULL,
+    UNIQUE (account, category, type)
+) STRICT;
+
+-- What the tasks of an asset amount to: derived from the rows of `task`, never the other way around (see assets/mod.rs).
+CREATE TABLE asset (
+    account       INTEGER NOT NULL,
+    entity        INTEGER NOT NULL,
+    category      TEXT NOT NULL,
+    asset_type    INTEGER NOT NULL,
+    parent        INTEGER,
+    completed     INTEGER, -- last completion
+    since         INTEGER NOT NULL, -- unprotected since
+    objective     INTEGER NOT NULL, -- see assets/objective.rs
+    late_from     INTEGER NOT NULL, -- late after it
+    attempted     INTEGER NOT NULL, -- whether there was an attempt since the last completion
+    failing_since INTEGER,
+    newest_change INTEGER NOT NULL, -- last creation or end of a task; the maximum while one has not ended
+    kept          INTEGER NOT NULL DEFAULT 0, -- whether rows are kept that are older than the retention
+    named_failing INTEGER NOT NULL DEFAULT 0,
+    named_late    INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (account, entity, category)
+) STRICT, WITHOUT ROWID;
+
+-- The types in which an asset is failing.
+CREATE TABLE asset_failure (
+    account  INTEGER NOT NULL,
+    entity   INTEGER NOT NULL,
+    category TEXT NOT NULL,
+    kind     INTEGER NOT NULL,
+    since    INTEGER NOT NULL,
+    PRIMARY KEY (account, entity, category, kind)
+) STRICT, WITHOUT ROWID;
 
 -- Counters and histograms with their holds. They cannot be read again either: each row has a checksum (see series.rs).
 CREATE TABLE series (

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::assets::AssetSamples;
 use super::histogram::DurationHistogram;
 use crate::task::{Label, Status};
 use crate::time::Timestamp;
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub drift: Option<i64>,
     /// The numbers of every kind once seen, sorted by category and type.
     pub kinds: Vec<KindSample>,
+    /// What is published of assets.
+    pub assets: AssetSamples,
 }
 
 /// The numbers of one kind of task.
@@ -75,6 +78,7 @@ impl Snapshot {
     pub fn with_counters_of(mut self, earlier: Option<&Self>) -> Self {
         self.vanished_total = earlier.map_or(0, |earlier| earlier.vanished_total);
         self.missed_total = earlier.map_or(0, |earlier| earlier.missed_total);
+        self.assets.forgotten_total = earlier.map_or(0, |earlier| earlier.assets.forgotten_total);
         for kind in &mut self.kinds {
             let before = earlier.and_then(|earlier| earlier.kind(&kind.category, &kind.task_type));
             kind.created_total = before.map_or(0, |before| before.created_total);

@@ -1,8 +1,9 @@
 //! The table `task`: reads and writes of single rows.
 
 use rusqlite::types::{ToSqlOutput, Value, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row as SqlRow, ToSql};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row as SqlRow, ToSql};
 
+use super::assets::Touched;
 use super::entities::Entities;
 use super::labels::Labels;
 use super::merge::{COUNTS_ENDED, CREATION_GIVEN, Context, Counted, Phase, Reading, Row};
@@ -20,7 +21,9 @@ pub(super) struct Upserts<'a> {
     db: &'a Connection,
     account: i64,
     labels: Labels,
-    entities: Entities,
+    entities: Entities<'a>,
+    /// Held for the whole transaction, since every row needs it.
+    insert: CachedStatement<'a>,
     increments: Increments,
     /// What the readings changed.
     pub(super) outcome: Outcome,
@@ -35,6 +38,8 @@ pub(super) struct Outcome {
     pub(super) inserted_counted: u64,
     /// The earliest last change of an ended row that was inserted or changed.
     pub(super) earliest_change: Option<i64>,
+    /// What assets depend on.
+    pub(super) touched: Touched,
 }
 
 // === impl StoredId ===
@@ -63,18 +68,24 @@ pub(super) fn read_id(row: &SqlRow<'_>, column: usize) -> rusqlite::Result<TaskI
 impl<'a> Upserts<'a> {
     pub(super) fn new(db: &'a Connection, account: i64, rules: &Rules) -> Result<Self> {
         let labels = Labels::load(db, account, rules)?;
-        let (entities, increments) = (Entities::new(account), Increments::default());
-        Ok(Self { db, account, labels, entities, increments, outcome: Outcome::default() })
+        let entities = Entities::new(db, account)?;
+        let insert = db.prepare_cached(
+            "INSERT INTO task
+                 (account, id, kind, status, phase, created, started, ended, entity, parent, flags, since, missing)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
+        )?;
+        let (increments, outcome) = (Increments::default(), Outcome::default());
+        Ok(Self { db, account, labels, entities, insert, increments, outcome })
     }
 
     /// Stores a reading of a task.
-    pub(super) fn upsert(&mut self, task: &Task, context: &Context) -> Result<()> {
+    pub(super) fn upsert(&mut self, task: &'a Task, context: &Context) -> Result<()> {
         let reading = self.reading(task, context)?;
         let (first, counted) = Row::first(&reading, context);
         if first.is_removed(context) && find(self.db, self.account, &task.id)?.is_none() {
             return Ok(());
         }
-        if insert(self.db, self.account, &task.id, &first)? {
+        if insert(&mut self.insert, self.account, &task.id, &first)? {
             self.outcome.inserted += 1;
             let counts = counted.created || first.counts_ended();
             self.outcome.inserted_counted += u64::from(counts);
@@ -85,6 +96,7 @@ impl<'a> Upserts<'a> {
         let (row, counted) = old.again(&reading, context);
         if row != old {
             update(self.db, self.account, &task.id, &row)?;
+            self.outcome.touched.row(&old);
             self.note(&row, counted);
         }
         Ok(())
@@ -99,13 +111,14 @@ impl<'a> Upserts<'a> {
     }
 
     /// Stores the counters.
-    pub(super) fn finish(self) -> Result<Outcome> {
+    pub(super) fn finish(mut self) -> Result<Outcome> {
         self.increments.store(self.db)?;
-        self.entities.finish(self.db)?;
+        self.outcome.touched.renamed = self.entities.finish()?;
         Ok(self.outcome)
     }
 
     fn note(&mut self, row: &Row, counted: Counted) {
+        self.outcome.touched.row(row);
         if counted.created {
             self.increments.created(row.kind);
         }
@@ -120,7 +133,7 @@ impl<'a> Upserts<'a> {
         }
     }
 
-    fn reading(&mut self, task: &Task, context: &Context) -> Result<Reading> {
+    fn reading(&mut self, task: &'a Task, context: &Context) -> Result<Reading> {
         let created = task.created.map(micros);
         let newness = created.unwrap_or_else(|| context.time());
         Ok(Reading {
@@ -129,17 +142,13 @@ impl<'a> Upserts<'a> {
             created,
             started: task.started.map(micros),
             ended: task.ended.map(micros),
-            entity: self.entities.id(self.db, task.primary.as_deref(), newness)?,
-            parent: self.entities.id(self.db, task.parent.as_deref(), newness)?,
+            entity: self.entities.id(task.primary.as_deref(), newness)?,
+            parent: self.entities.id(task.parent.as_deref(), newness)?,
         })
     }
 }
 
-fn insert(db: &Connection, account: i64, id: &TaskId, row: &Row) -> Result<bool> {
-    let mut insert = db.prepare_cached(
-        "INSERT INTO task (account, id, kind, status, phase, created, started, ended, entity, parent, flags, since, missing)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13) ON CONFLICT DO NOTHING",
-    )?;
+fn insert(insert: &mut CachedStatement<'_>, account: i64, id: &TaskId, row: &Row) -> Result<bool> {
     let inserted = insert.execute(rusqlite::params![
         account,
         StoredId(id),

@@ -1,4 +1,4 @@
-//! What a task is about, in the API's words. Names are shown to people, and are in no label and no log.
+//! What a task is about, in the API's words. Names are in no log, and in labels unless `assets.names` is false.
 
 use std::borrow::Cow;
 use std::fmt;

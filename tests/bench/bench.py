@@ -9,6 +9,7 @@ from pathlib import Path
 import accounts
 import history
 import program
+import replica
 import rows
 import scrape
 
@@ -21,6 +22,8 @@ FIGURES = {
     "row": rows.row,
     "initial_sync": rows.initial_sync,
     "history": history.history,
+    "window": replica.window,
+    "ready": replica.ready,
     "one_account": accounts.one_account,
     "many_accounts": accounts.many_accounts,
     "size": program.size,

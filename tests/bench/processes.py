@@ -21,8 +21,6 @@ CORES = sorted(os.sched_getaffinity(0))
 # Ten million rows on a slow machine.
 PATIENCE = 1800
 TICKS = os.sysconf("SC_CLK_TCK")
-# What the image sets, and the unit: how the exporter is run where it is measured.
-TUNABLES = re.search(r"^ENV GLIBC_TUNABLES=(\S+)$", (ROOT / "deploy/docker/Dockerfile").read_text(), re.M)[1]
 VALGRIND = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
 # Nothing is counted before it is asked for.
 CALLGRIND = (*VALGRIND, "--instr-atstart=no")
@@ -39,7 +37,7 @@ class Process:
         Process.started += 1
         self.log = FOLDER / f"{Process.started}.log"
         with self.log.open("w") as log:
-            environment = {**os.environ, "BENCH_TOKEN": "demo-token", "GLIBC_TUNABLES": TUNABLES}
+            environment = {**os.environ, "BENCH_TOKEN": "demo-token"}
             self.process = subprocess.Popen(
                 [str(word) for word in command], stdout=log, stderr=log, env=environment
             )

@@ -8,12 +8,12 @@ use std::time::Duration;
 use clumio_exporter::simulator::{Options, Outcome, Task};
 use clumio_exporter::time::{Timestamp, earlier, later};
 use flate2::bufread::GzDecoder;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{ACCOUNT, Api, Exporter, FAST};
 
 /// Families whose values are of the machine or the moment.
-const VOLATILE: [&str; 12] = [
+const VOLATILE: [&str; 14] = [
     "clumio_exporter_api_request_duration_seconds",
     "clumio_exporter_api_requests_total",
     "clumio_exporter_build_info",
@@ -24,20 +24,27 @@ const VOLATILE: [&str; 12] = [
     "clumio_exporter_replica_oldest_timestamp_seconds",
     "clumio_exporter_tasks_read_total",
     "clumio_exporter_watermark_timestamp_seconds",
+    "clumio_failing_asset_since_timestamp_seconds",
     "clumio_last_ended_task_timestamp_seconds",
+    "clumio_late_asset_unprotected_since_timestamp_seconds",
     "clumio_oldest_open_task_timestamp_seconds",
 ];
 
-/// A few tasks of two kinds, in every state; and when it began.
+/// A few tasks of two kinds, in every state; and when it began. Of two assets with tasks, one fails.
 async fn small_world() -> (Api, Timestamp) {
     let api = Api::start(Options::scripted()).await;
     let now = api.simulator.now();
     let ago = |minutes: u64| earlier(now, Duration::from_mins(minutes));
+    let of = |task: Task, asset: &str| {
+        let parent = json!({"type": "aws_environment", "id": "env-1", "value": "123456789012/us-west-2"});
+        let volume = json!({"type": "aws_ebs_volume", "id": asset, "value": format!("data \"{asset}\"")});
+        task.field("primary_entity", volume).field("parent_entity", parent)
+    };
     let restore = |id| Task::new(id, ago(50)).kind("restore", "aws_ebs_volume_restore").started(ago(49));
     for task in [
-        Task::new(1, ago(90)).started(ago(89)).ended(ago(80), Outcome::Completed),
-        Task::new(2, ago(70)).started(ago(69)).ended(ago(60), Outcome::Completed),
-        Task::new(3, ago(65)).started(ago(64)).ended(ago(55), Outcome::Failed),
+        of(Task::new(1, ago(90)).started(ago(89)).ended(ago(80), Outcome::Completed), "vol-1"),
+        of(Task::new(2, ago(70)).started(ago(69)).ended(ago(60), Outcome::Completed), "vol-1"),
+        of(Task::new(3, ago(65)).started(ago(64)).ended(ago(55), Outcome::Failed), "vol-2"),
         Task::new(4, ago(60)).started(ago(59)),
         Task::new(5, ago(55)),
         restore(6).ended(ago(40), Outcome::Aborted),
@@ -90,7 +97,7 @@ fn promtool(page: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_page_is_as_written_down() {
     let (api, began) = small_world().await;
-    let exporter = Exporter::following(&api, FAST).await;
+    let exporter = Exporter::following(&api, &format!("{FAST}assets.max_age = \"30m\"\n")).await;
     exporter.polls(ACCOUNT, 2).await;
     let created = earlier(began, Duration::from_hours(1));
     let after = |minutes: u64| later(created, Duration::from_mins(minutes));

@@ -37,6 +37,12 @@ impl ClockOracle {
         Self { possible: vec![Known { last: time.map(|time| (time, None)), unconfirmed: None }] }
     }
 
+    /// The last T, as far as is known.
+    pub fn times(&self) -> Vec<i64> {
+        let last = self.possible.iter().filter_map(|known| known.last);
+        last.map(|(time, _)| time.as_microsecond()).collect()
+    }
+
     /// A poll ended without result.
     pub fn failed(&mut self, record: &Record, overlap: Duration) {
         let Some(first) = record.first else { return };

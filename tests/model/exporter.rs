@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub struct Exporter<'a> {
     poller: Poller<&'a SimulatedApi>,
     pub setup: Setup,
     pub config: Config,
+    shortest_retention: i64,
     clock: ClockOracle,
     holds: Holds,
     knowledge: Knowledge,
@@ -38,7 +40,7 @@ pub struct Exporter<'a> {
     /// Whether anything was committed since.
     has_other_writes: bool,
     /// What was committed last.
-    pub committed: Option<Snapshot>,
+    pub committed: Option<Arc<Snapshot>>,
     /// True time from the begin of the last poll that was committed.
     last_commit: i64,
     /// Monotonic time of the processes before.
@@ -60,6 +62,7 @@ impl<'a> Exporter<'a> {
             poller,
             setup,
             config,
+            shortest_retention: config.retention,
             clock: ClockOracle::new(None),
             holds: Holds::default(),
             knowledge: Knowledge::new(schedule.account.lives.len()),
@@ -83,13 +86,13 @@ impl<'a> Exporter<'a> {
             Change::Nothing => {}
             Change::Restart { is_clean } => self.end_process(is_clean).await?,
             Change::RestartWith(config) => {
-                self.config = config;
+                self.configure(config);
                 self.end_process(true).await?;
             }
             Change::Reload(config) => {
                 tally(Happening::Reload);
                 self.note(&format!("reload {config:?}"));
-                self.config = config;
+                self.configure(config);
                 self.poller.reconfigure(self.api, config.options(&self.setup));
             }
             Change::Suspend(length) => {
@@ -111,6 +114,11 @@ impl<'a> Exporter<'a> {
             Change::SetLocal(ahead) => self.api.set_clocks(|clocks| clocks.local_ahead = ahead),
         }
         Ok(())
+    }
+
+    fn configure(&mut self, config: Config) {
+        self.config = config;
+        self.shortest_retention = self.shortest_retention.min(config.retention);
     }
 
     async fn end_process(&mut self, is_clean: bool) -> Result<(), TestCaseError> {
@@ -252,12 +260,13 @@ impl<'a> Exporter<'a> {
         // A slice may have been committed that changes nothing but rows.
         self.has_other_writes |= record.has_other;
         self.clock.failed(&record, micros(self.config.overlap));
+        self.knowledge.times = self.clock.times();
         let state = self.load().await?;
         self.knowledge.note_state(state.as_ref());
         let date = record.first.map(|(date, received)| date.unwrap_or(received.wall));
         self.knowledge.note_counts_from(
             date,
-            self.committed.as_ref(),
+            self.committed.as_deref(),
             state.as_ref(),
             (self.config.overlap, self.local_baseline()),
         );
@@ -272,12 +281,13 @@ impl<'a> Exporter<'a> {
         self.note(&format!("polled at T {} committed {is_committed}", snapshot.time));
         let record = self.api.take_record();
         self.check_time(&record, &snapshot, poll)?;
+        self.knowledge.times = self.clock.times();
         let state = self.load().await?;
         self.knowledge.note_state(state.as_ref());
         let date = record.first.map(|(date, received)| date.unwrap_or(received.wall));
         self.knowledge.note_counts_from(
             date,
-            self.committed.as_ref(),
+            self.committed.as_deref(),
             state.as_ref(),
             (self.config.overlap, self.local_baseline()),
         );
@@ -349,7 +359,7 @@ impl<'a> Exporter<'a> {
 
     fn check_totals(&self, snapshot: &Snapshot) -> Result<(), TestCaseError> {
         let totals = |it: &Snapshot| (it.vanished_total, it.missed_total);
-        let (vanished, missed) = self.committed.as_ref().map(totals).unwrap_or_default();
+        let (vanished, missed) = self.committed.as_deref().map(totals).unwrap_or_default();
         let (now_vanished, now_missed) = totals(snapshot);
         prop_assert!(now_vanished >= vanished && now_missed >= missed, "a total is lower than before");
         let lives = &self.api.account.lives;
@@ -440,6 +450,7 @@ impl<'a> Exporter<'a> {
             covered_from,
             forgotten_before: forgotten.max(self.forgotten_if_uncommitted(covered_from)),
             lateness: self.setup.lateness,
+            shortest_retention: self.shortest_retention,
             sync_began: synced.is_none().then_some(START),
             synced: *synced,
             baseline: *baseline,

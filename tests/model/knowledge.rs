@@ -20,6 +20,8 @@ pub struct Knowledge {
     pub counts_from: i64,
     /// When the poll ended since which every commit has left a newest row: what is listed later is news for certain.
     pub tells_news_since: Option<i64>,
+    /// The T that the exporter may expect.
+    pub times: Vec<i64>,
     /// The time of the server in the last poll.
     last_server: Option<Timestamp>,
 }
@@ -33,6 +35,7 @@ impl Knowledge {
             baseline: (i64::MAX, i64::MIN),
             counts_from: i64::MAX,
             tells_news_since: None,
+            times: Vec::new(),
             last_server: None,
         }
     }
@@ -68,12 +71,14 @@ impl Knowledge {
         let Some(state) = state else { return };
         let marks = state.marks;
         let watermark = committed.and_then(|committed| committed.watermark);
-        let covered_from = committed.map_or(marks.covered_from, |it| it.covered_from.min(marks.covered_from));
-        let watermark = watermark.filter(|watermark| *watermark >= covered_from);
+        let before = committed.map_or(marks.covered_from, |it| it.covered_from);
+        let covered_from = before.min(marks.covered_from);
+        let watermark = watermark.filter(|watermark| *watermark >= before.max(marks.covered_from));
         let local = if watermark.is_none() { Some(local_baseline) } else { None };
         // A baseline that was ahead follows the time which the poll before has heard first.
         let was_ahead = self.baseline.1 > marks.time.as_microsecond();
-        let confirmed = std::mem::replace(&mut self.last_server, server).filter(|_| was_ahead);
+        let confirmed = self.last_server.filter(|_| was_ahead);
+        self.last_server = server.or(self.last_server);
         let times = [Some(marks.baseline), Some(marks.time), watermark, server, confirmed, local];
         let least = times.into_iter().flatten();
         let least = least.min();
@@ -101,16 +106,15 @@ impl Knowledge {
             if shown.has_ended {
                 let since = steady - (poll.1 - poll.0);
                 trace.maybe_ended_since.get_or_insert(since);
-                let guesses = [clocks.now + clocks.local_ahead, clocks.now + clocks.date_ahead, clocks.now];
+                let clocks = [clocks.now + clocks.local_ahead, clocks.now + clocks.date_ahead, clocks.now];
+                let times = clocks.into_iter().chain(self.times.iter().copied());
                 let dates = record.first.and_then(|(date, _)| date).map(Timestamp::as_microsecond);
-                let ended = life.ended().unwrap_or(clocks.now);
-                let guesses = guesses.into_iter().chain(dates).chain([life.created(), life.started()]);
-                let is_given =
-                    life.lacks != Lacks::End && guesses.clone().take(3).all(|at| at + 24 * HOUR >= ended);
+                let ended = life.ended().unwrap_or(poll.1);
+                let is_given = life.lacks != Lacks::End && times.clone().all(|at| at + 24 * HOUR >= ended);
                 let range = if is_given {
                     (ended, ended)
                 } else {
-                    let guesses = guesses.chain([ended]);
+                    let guesses = times.chain(dates).chain([life.created(), life.started(), ended]);
                     (guesses.clone().min().unwrap_or(ended) - HOUR, guesses.max().unwrap_or(ended) + HOUR)
                 };
                 trace.ends = Some(merged(trace.ends, range));

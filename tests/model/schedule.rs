@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use clumio_exporter::config::Assets;
 use clumio_exporter::poll::Options;
 use clumio_exporter::store::Rules;
 use proptest::prelude::*;
@@ -114,6 +115,8 @@ impl Config {
             counter_hold: micros(setup.counter_hold),
             max_categories: 20,
             max_kinds: if setup.folds { self.max_kinds } else { ALL_KINDS },
+            max_asset_types: 50,
+            assets: Assets::default(),
         }
     }
 

@@ -68,7 +68,6 @@ pub struct Bounds {
 
 /// Everything that the bounds of one poll depend on; times in microseconds.
 #[derive(Debug, Clone, Copy)]
-#[expect(clippy::struct_excessive_bools, reason = "they are independent facts, not a state")]
 pub struct View<'a> {
     pub account: &'a Account,
     pub traces: &'a [Trace],
@@ -86,6 +85,8 @@ pub struct View<'a> {
     pub forgotten_before: i64,
     /// A row that is listed later than this is late.
     pub lateness: i64,
+    /// The shortest retention so far.
+    pub shortest_retention: i64,
     /// Whether this poll ends the initial sync; then when that began.
     pub sync_began: Option<i64>,
     /// When the poll ended that ended the initial sync, if one before this did.
@@ -177,7 +178,10 @@ impl View<'_> {
             return (None, Vec::new());
         }
         let is_gone = life.is_gone_between(start, end) || life.gone().is_some_and(|(from, _)| from <= end);
-        let is_settled = trace.sight == Sight::Ended;
+        // A replica of the API that lags behind may reopen it as long as it is provisional.
+        let is_provisional =
+            life.outcome == UNKNOWN_OUTCOME && !lasts_an_hour(trace.ended_since, self.steady.0);
+        let is_settled = trace.sight == Sight::Ended && !is_provisional;
         let from = if is_settled {
             end.max(life.ended().unwrap_or(end))
         } else if is_gone {
@@ -194,7 +198,8 @@ impl View<'_> {
         if !may_be_in_window {
             possible.retain(|status| !ENDED.contains(status));
         }
-        let is_there = is_settled || (life.is_shown_throughout(self.poll) && self.continues(life, trace));
+        let is_there = trace.sight == Sight::Ended
+            || (life.is_shown_throughout(self.poll) && self.continues(life, trace));
         let certain = only.filter(|status| {
             let is_ended = ENDED.contains(status);
             is_there && self.is_known(life, trace) && (!is_ended || is_in_window && self.is_kept(life, trace))
@@ -203,10 +208,12 @@ impl View<'_> {
     }
 
     /// Whether a task that was gone and has returned is published as before: it was not gone for so long that it
-    /// vanished, or every vanished task has been looked up since.
+    /// vanished, or every vanished task has been looked up since. None is kept for longer than the retention.
     fn continues(&self, life: &Life, trace: &Trace) -> bool {
         let Some((from, until)) = life.gone().filter(|(from, _)| *from <= self.poll.1) else { return true };
-        self.is_at_rest || until.saturating_sub(from) < HOUR || trace.sight == Sight::Ended
+        (self.is_at_rest && until.saturating_sub(from) < self.shortest_retention)
+            || until.saturating_sub(from) < HOUR
+            || trace.sight == Sight::Ended
     }
 
     /// Whether an open task is gone for so long that it must have vanished.
@@ -233,7 +240,8 @@ impl View<'_> {
             (earliest.min(least), latest.max(most))
         };
         // A row that was removed and is read again without an end is old.
-        if trace.has_guessed_end && life.created() < self.forgotten_before {
+        let is_guessed = trace.has_guessed_end || !self.is_end_given(life);
+        if is_guessed && life.created() < self.forgotten_before {
             return Some((ends.0.min(life.created()), ends.1.max(life.started())));
         }
         Some(ends)
@@ -306,12 +314,15 @@ impl View<'_> {
             || trace.ends.is_some_and(|(_, most)| most > self.baseline.0);
         let mut bounds = Bounds { least: u64::from(is_there && counts), most: u64::from(may_count) };
         if life.outcome == UNKNOWN_OUTCOME {
-            let lasts = |since: Option<i64>, now: i64| since.is_some_and(|since| now - since >= HOUR);
-            bounds.least *= u64::from(lasts(trace.ended_since, self.steady.0));
-            bounds.most *= u64::from(lasts(trace.maybe_ended_since, self.steady.1));
+            bounds.least *= u64::from(lasts_an_hour(trace.ended_since, self.steady.0));
+            bounds.most *= u64::from(lasts_an_hour(trace.maybe_ended_since, self.steady.1));
         }
         bounds
     }
+}
+
+fn lasts_an_hour(since: Option<i64>, now: i64) -> bool {
+    since.is_some_and(|since| now - since >= HOUR)
 }
 
 /// The kinds that are told apart.

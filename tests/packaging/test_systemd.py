@@ -37,9 +37,3 @@ def test_the_config_and_the_unit_name_the_same_places():
     assert f'directory = "/var/lib/{service["StateDirectory"]}"' in config
     credential = service["LoadCredential"].partition(":")[0]
     assert re.search(rf'token_file = "/run/credentials/{UNIT.name}/{credential}"', config)
-
-
-def test_the_allocator_is_set_as_in_the_image():
-    dockerfile = (DEPLOY / "docker" / "Dockerfile").read_text()
-    set_by_image = re.search(r"^ENV (GLIBC_TUNABLES=\S+)$", dockerfile, re.M)[1]
-    assert f"\nEnvironment={set_by_image}\n" in UNIT.read_text()

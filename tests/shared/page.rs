@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use clumio_exporter::metrics::{Exposition, SyncObserver, SyncProgress};
-use clumio_exporter::store::{DurationHistogram, KindSample, Snapshot, StatusSample, StoreStatus};
+use clumio_exporter::store::{
+    AssetLabels, AssetSamples, AssetState, AssetTypeSample, CompletedWithin, DurationHistogram, FailingAsset,
+    KindSample, LateAsset, Snapshot, StatusSample, StoreStatus, Unnamed,
+};
 use clumio_exporter::task::{Label, Status};
 use clumio_exporter::time::Timestamp;
 
@@ -61,6 +64,33 @@ fn snapshot() -> Snapshot {
         missed_total: 0,
         drift: Some(0),
         kinds: vec![kind],
+        assets: assets(),
+    }
+}
+
+/// One asset, which is failing and overdue.
+fn assets() -> AssetSamples {
+    let label = Label::new("backup");
+    let labels = AssetLabels {
+        category: label.clone(),
+        asset_type: label.clone(),
+        asset: label.clone(),
+        asset_id: label.clone(),
+        parent: label.clone(),
+    };
+    let (since, state) = (Timestamp::UNIX_EPOCH, AssetState::Overdue);
+    AssetSamples {
+        types: vec![AssetTypeSample {
+            category: label.clone(),
+            asset_type: label.clone(),
+            states: [0, 1, 0, 0, 0],
+            failing: 1,
+            completed_within: vec![CompletedWithin { label: "24h".to_owned(), period: DAY, assets: 1 }],
+        }],
+        failing: vec![FailingAsset { labels: labels.clone(), task_type: label, since }],
+        late: vec![LateAsset { labels, state, unprotected_since: since }],
+        forgotten_total: 1,
+        unnamed: Unnamed::default(),
     }
 }
 

@@ -11,7 +11,7 @@ fn an_unknown_key_is_told_what_may_have_been_meant() {
             ("Interval = '60s'", "Interval: no such key; did you mean interval?"),
             ("page-size = 5", "page-size: no such key; did you mean page_size?"),
             ("level = 'info'", "level: no such key; did you mean log.level?"),
-            ("name = 'prod'", "name: no such key; did you mean accounts.name?"),
+            ("name = 'prod'", "name: no such key; did you mean accounts.name or assets.objectives.name?"),
             (
                 "frobnicate = 1",
                 "frobnicate: no such key; poll has audit_interval, counter_hold, id_batch_size, interval, lookback, overlap, \
@@ -41,7 +41,7 @@ fn an_unknown_table_is_told_once() {
         ("[stat]\ndirectory = '/x'", "stat: no such key; did you mean state?"),
         (
             "[frobnicate]\ndirectory = '/x'",
-            "frobnicate: no such key; there are accounts, limits, log, poll, state, web",
+            "frobnicate: no such key; there are accounts, assets, limits, log, poll, state, web",
         ),
         (
             "[poll.more]\nx = 1",
@@ -142,7 +142,7 @@ fn a_key_that_may_be_a_token_is_not_shown() {
     assert_eq!(
         given.problems(),
         "clumio.toml: this value (not shown: it looks like a token): no such key; \
-         there are accounts, limits, log, poll, state, web"
+         there are accounts, assets, limits, log, poll, state, web"
     );
 }
 

@@ -39,7 +39,12 @@ fn the_defaults_are_those_that_the_product_promises() {
     assert_eq!(settings.state, State { directory: None, retention: seconds(7 * 24 * 3600) });
     assert_eq!(
         settings.limits,
-        Limits { max_categories: 20, max_kinds: 200, max_response_bytes: 4 * 1024 * 1024 }
+        Limits {
+            max_categories: 20,
+            max_kinds: 200,
+            max_asset_types: 50,
+            max_response_bytes: 4 * 1024 * 1024
+        }
     );
 }
 
@@ -108,6 +113,9 @@ fn variables_are_text_that_each_key_reads_in_its_own_way() {
     assert_eq!(settings.accounts[0].interval, Duration::from_secs(30));
     assert_eq!(settings.accounts[0].page_size, 5);
     assert_eq!(settings.accounts[0].requests_per_second.to_bits(), 0.5_f64.to_bits());
-    assert_eq!(settings.limits, Limits { max_categories: 20, max_kinds: 7, max_response_bytes: 1 << 20 });
+    assert_eq!(
+        settings.limits,
+        Limits { max_categories: 20, max_kinds: 7, max_asset_types: 50, max_response_bytes: 1 << 20 }
+    );
     assert_eq!(settings.log.format, LogFormat::Json);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::LogFormat;
+use super::super::{Assets, LogFormat, MaxAge};
 use super::{assert_refused, with_account};
 
 #[test]
@@ -263,6 +263,57 @@ fn numbers_have_bounds() {
     );
     let poll = with_account("poll.requests_per_second = 0\npoll.page_size = 10000").settings().poll;
     assert_eq!((poll.requests_per_second.to_bits(), poll.page_size), (0.0_f64.to_bits(), 10_000));
+}
+
+#[test]
+fn an_age_is_a_duration_or_auto() {
+    let or = ", \"auto\" for the usual interval, or \"0s\" to ignore the assets";
+    let form = "is not a duration; write numbers with units, such as \"90s\" or \"1h 30m\"";
+    assert_refused(
+        "assets",
+        &[
+            (r#"max_age = "usual""#, &format!("max_age: \"usual\" {form}{or}")),
+            (
+                r#"max_age = "2y""#,
+                &format!("max_age: \"2y\" is out of range; write a duration from 0s to 366d{or}"),
+            ),
+            (r#"within = ["24h", "1d"]"#, "within: \"24h\" and \"1d\" are the same; write each once"),
+            ("within = 5", "within: 5 is not a list; write [\"...\", \"...\"]"),
+            (
+                "categories = []",
+                "categories: is empty or has an empty entry; write one value or more, or leave the key out",
+            ),
+            ("max_named = 10001", "max_named: 10001 is out of range; write a whole number from 0 to 10000"),
+            (
+                "objectives = 5",
+                "objectives: not a list of tables; write [[assets.objectives]] into the file, in double brackets",
+            ),
+            (
+                "objectives = [{ name = 'a' }]",
+                "objectives[0].max_age: missing; write how old the last completed task may be, such as \"8d\"",
+            ),
+            (
+                "objectives = [{ nam = 'a', max_age = '1d' }]",
+                "objectives[0].nam: no such key; did you mean name?",
+            ),
+        ],
+    );
+    let assets = with_account("assets.within = ['7d', '36h']\nassets.max_age = '0s'").settings().assets;
+    let labels: Vec<_> = assets.within.iter().map(|within| within.label.as_str()).collect();
+    assert_eq!((labels, assets.max_age), (vec!["36h", "7d"], MaxAge::Fixed(Duration::ZERO)));
+}
+
+#[test]
+fn objectives_are_those_that_can_match_the_account() {
+    let text = "[[assets.objectives]]\naccount = 'pro?'\nmax_age = 'auto'\n\
+                [[assets.objectives]]\nname = 'x'\nmax_age = '8d'";
+    let assets = with_account(text)
+        .variable("CLUMIO_EXPORTER__ASSETS__CATEGORIES", "backup, snapshot")
+        .settings()
+        .assets;
+    assert_eq!(assets.for_account("prod").objectives.len(), 2);
+    assert_eq!(assets.for_account("production").objectives, assets.objectives[1..]);
+    assert_eq!(assets.categories, Assets::default().categories);
 }
 
 #[test]

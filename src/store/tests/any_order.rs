@@ -52,10 +52,8 @@ fn readings() -> impl Strategy<Value = Vec<Task>> {
 async fn published(readings: Vec<Task>, rows: usize) -> Snapshot {
     let store = Store::in_memory().expect("there must be memory");
     let replica = synced(&store, rules(), Vec::new()).await;
-    let mut seconds = 100;
-    for part in readings.chunks(rows) {
+    for (seconds, part) in (100..).zip(readings.chunks(rows)) {
         commit(&replica, poll(seconds, part.to_vec())).await;
-        seconds += 1;
     }
     // New series are held for a poll.
     commit(&replica, poll(200, Vec::new())).await;

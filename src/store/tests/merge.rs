@@ -141,6 +141,16 @@ fn a_poll_counts_what_has_no_creation_time_whatever_t_is() {
 }
 
 #[test]
+fn a_provisional_task_that_is_open_again_counts_when_it_ends() {
+    let initial = context_of(Source::InitialSync, at(0));
+    let (paused, _) = Row::first(&reading("paused", -5_000, Some(-4_000)), &initial);
+    assert!(!paused.counts_ended(), "it ended before the baseline");
+    let (open, _) = paused.again(&reading("in_progress", -5_000, None), &polled(60));
+    let (_, counted) = open.again(&reading("completed", -5_000, Some(90)), &polled(120));
+    assert_eq!(counted, Counted { created: false, ended: true });
+}
+
+#[test]
 fn a_final_row_with_an_unknown_status_takes_over_the_end_once_it_is_plausible() {
     let ended = 86_400 * 3;
     let (row, _) = Row::first(&reading("skipped", 10, Some(ended)), &polled(60)).0.finalized();

@@ -1,6 +1,7 @@
 //! The store without a poll: single rules, over a database in memory or in a temporary directory.
 
 mod any_order;
+mod assets;
 mod database;
 mod holds;
 mod limits;
@@ -10,6 +11,7 @@ mod rows;
 use std::time::Duration;
 
 use super::{Identity, PollCommit, PollInstant, Replica, Rules, Snapshot, Source, Store};
+use crate::config::Assets;
 use crate::task::{Label, Status, Task, TaskId};
 use crate::time::Timestamp;
 
@@ -37,6 +39,8 @@ fn rules() -> Rules {
         counter_hold: Duration::ZERO,
         max_categories: 20,
         max_kinds: 200,
+        max_asset_types: 50,
+        assets: Assets::default(),
     }
 }
 

@@ -1,0 +1,277 @@
+//! What the rows of one asset say about it.
+//!
+//! Only the index `task_asset` is read, from the newest end of each kind and status, and only as far as it matters: the
+//! cost does not grow with the rows of an asset, but for its completions of the last 15 days.
+
+use std::cmp::Ordering;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::super::Result;
+use super::super::status::StatusId;
+use super::ends::{End, EndedRow, TaskKey, read_end, read_key};
+use super::interval;
+use super::kinds::AssetKinds;
+use crate::task::Label;
+
+const COMPLETED: i64 = StatusId::ENDED[0].0;
+const FAILED: i64 = StatusId::ENDED[1].0;
+
+/// `phase` of an ended task that is final, and of one that is open (merge.rs).
+const PHASE_OPEN: i64 = 0;
+const PHASE_ENDED: i64 = 2;
+
+/// The rows of an asset that define its state.
+#[derive(Debug, Default)]
+pub(super) struct Evidence {
+    /// The last completion.
+    pub(super) completed: Option<End>,
+    /// The last completion of each type.
+    completed_by_kind: Vec<(i64, End)>,
+    /// The usual interval.
+    pub(super) usual: Option<i64>,
+    /// The oldest completion on which the usual interval depends.
+    oldest_completion: Option<End>,
+    /// The first failure since the last completion, of each type that fails.
+    pub(super) failures: Vec<(i64, End)>,
+    /// The newest end of another status, if it is after the last completion.
+    attempt: Option<End>,
+    /// Whether there was an attempt since the last completion.
+    pub(super) is_attempted: bool,
+    /// Whether a task is open.
+    pub(super) is_open: bool,
+    /// Creation and id of the first known task, if none has completed.
+    first: Option<(i64, TaskKey)>,
+    /// The latest creation or end; the maximum while a row is open, provisional or vanished.
+    pub(super) newest_change: i64,
+    /// What the asset belongs to, of the newest task.
+    pub(super) parent: Option<i64>,
+}
+
+/// The rows of an asset with one kind and status.
+struct Group {
+    kind: i64,
+    status: i64,
+    /// None if none has ended.
+    newest: Option<End>,
+}
+
+/// A row that has not ended, or not finally.
+struct Unfinished {
+    phase: i64,
+    created: i64,
+    ended: Option<i64>,
+    id: TaskKey,
+}
+
+/// Reads the evidence of the asset with this entity and category; none if it has no rows.
+pub(super) fn read(
+    db: &Connection,
+    account: i64,
+    (entity, category): (i64, &Label),
+    kinds: &AssetKinds,
+) -> Result<Option<Evidence>> {
+    let mut groups = groups(db, entity)?;
+    groups.retain(|group| kinds.category(group.kind) == Some(category));
+    if groups.is_empty() {
+        return Ok(None);
+    }
+    let mut evidence = Evidence { newest_change: i64::MIN, ..Evidence::default() };
+    evidence.read_completions(db, entity, &groups)?;
+    evidence.read_failures(db, (account, entity), &groups, kinds)?;
+    let unfinished = unfinished(db, entity, &groups)?;
+    evidence.note_attempts(&groups, &unfinished);
+    evidence.parent = parent(db, account, newest(&groups, &unfinished).as_ref())?;
+    if evidence.completed.is_none() {
+        evidence.first = first(db, entity, &groups)?;
+    }
+    Ok(Some(evidence))
+}
+
+/// The kinds and statuses of the rows of an entity, each with its newest end. One search of the index for each.
+fn groups(db: &Connection, entity: i64) -> Result<Vec<Group>> {
+    let mut query = db.prepare_cached(
+        "SELECT kind, status, ended, created, id FROM task INDEXED BY task_asset
+         WHERE entity = ?1 AND (kind, status) < (?2, ?3)
+         ORDER BY kind DESC, status DESC, ended DESC, created DESC, account DESC, id DESC LIMIT 1",
+    )?;
+    let mut groups = Vec::new();
+    let mut before = (i64::MAX, i64::MAX);
+    loop {
+        let group = query.query_row((entity, before.0, before.1), |row| {
+            let newest = row.get::<_, Option<i64>>(2)?.is_some().then(|| read_end(row, 2)).transpose()?;
+            Ok(Group { kind: row.get(0)?, status: row.get(1)?, newest })
+        });
+        let Some(group) = group.optional()? else { return Ok(groups) };
+        before = (group.kind, group.status);
+        groups.push(group);
+    }
+}
+
+/// Ends of completions of a kind, newest first, as many as the usual interval may depend on.
+fn completions(db: &Connection, entity: i64, kind: i64, newest: i64) -> Result<Vec<End>> {
+    let mut query = db.prepare_cached(
+        "SELECT ended, created, id FROM task INDEXED BY task_asset
+         WHERE entity = ?1 AND kind = ?2 AND status = ?3 AND ended IS NOT NULL
+         ORDER BY ended DESC, created DESC, account DESC, id DESC",
+    )?;
+    let mut rows = query.query((entity, kind, COMPLETED))?;
+    let mut ends: Vec<End> = Vec::new();
+    while let Some(row) = rows.next()? {
+        ends.push(read_end(row, 0)?);
+        if ends.last().is_some_and(|end| interval::is_enough(ends.len(), newest, end.ended)) {
+            break;
+        }
+    }
+    Ok(ends)
+}
+
+/// The first failure of a kind after a completion, or of all.
+fn first_failure(
+    db: &Connection,
+    (account, entity, kind): (i64, i64, i64),
+    after: Option<&End>,
+) -> Result<Option<End>> {
+    let mut query = db.prepare_cached(
+        "SELECT ended, created, id FROM task INDEXED BY task_asset
+         WHERE entity = ?1 AND kind = ?2 AND status = ?3 AND (ended, created, account, id) > (?4, ?5, ?6, ?7)
+         ORDER BY ended, created, account, id LIMIT 1",
+    )?;
+    let all = End { ended: i64::MIN, created: i64::MIN, id: TaskKey::Number(i64::MIN) };
+    let after = after.unwrap_or(&all);
+    let found = query.query_row(
+        rusqlite::params![entity, kind, FAILED, after.ended, after.created, account, after.id],
+        |row| read_end(row, 0),
+    );
+    Ok(found.optional()?)
+}
+
+/// The rows that have not ended, or not finally: those whose status is not a final one.
+fn unfinished(db: &Connection, entity: i64, groups: &[Group]) -> Result<Vec<Unfinished>> {
+    let mut query = db.prepare_cached(
+        "SELECT phase, created, ended, id FROM task INDEXED BY task_asset
+         WHERE entity = ?1 AND kind = ?2 AND status = ?3",
+    )?;
+    let mut all = Vec::new();
+    for group in groups.iter().filter(|group| !StatusId(group.status).is_final()) {
+        let rows = query.query_map((entity, group.kind, group.status), |row| {
+            Ok(Unfinished {
+                phase: row.get(0)?,
+                created: row.get(1)?,
+                ended: row.get(2)?,
+                id: read_key(row, 3)?,
+            })
+        })?;
+        for row in rows {
+            all.push(row?);
+        }
+    }
+    Ok(all)
+}
+
+/// The task that was created first.
+fn first(db: &Connection, entity: i64, groups: &[Group]) -> Result<Option<(i64, TaskKey)>> {
+    let mut query = db.prepare_cached(
+        "SELECT created, id FROM task INDEXED BY task_asset WHERE entity = ?1 AND kind = ?2 AND status = ?3
+         ORDER BY created, id LIMIT 1",
+    )?;
+    let mut first = None;
+    for group in groups {
+        let key = (entity, group.kind, group.status);
+        let found = query.query_row(key, |row| Ok((row.get(0)?, read_key(row, 1)?))).optional()?;
+        first = first.into_iter().chain(found).min();
+    }
+    Ok(first)
+}
+
+/// The newest task: an open one, or else the one that ended last.
+fn newest(groups: &[Group], unfinished: &[Unfinished]) -> Option<TaskKey> {
+    let open = unfinished.iter().filter(|row| row.ended.is_none());
+    let open = open.max_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+    let ended = || groups.iter().filter_map(|group| group.newest.as_ref()).max();
+    open.map(|row| row.id.clone()).or_else(|| ended().map(|end| end.id.clone()))
+}
+
+fn parent(db: &Connection, account: i64, id: Option<&TaskKey>) -> Result<Option<i64>> {
+    let mut query = db.prepare_cached("SELECT parent FROM task WHERE account = ?1 AND id = ?2")?;
+    Ok(query.query_row((account, id), |row| row.get(0))?)
+}
+
+// === impl Evidence ===
+
+impl Evidence {
+    /// The last completion, or else the creation of the first known task.
+    pub(super) fn unprotected_since(&self) -> i64 {
+        let first = || self.first.as_ref().map(|(created, _)| *created);
+        self.completed.as_ref().map(|end| end.ended).or_else(first).unwrap_or(i64::MAX)
+    }
+
+    /// When the first type began to fail; none if no type fails.
+    pub(super) fn failing_since(&self) -> Option<i64> {
+        self.failures.iter().map(|(_, end)| end.ended).min()
+    }
+
+    /// Whether the state of the asset depends on this row.
+    pub(super) fn needs(&self, row: &EndedRow) -> bool {
+        let is_of = |list: &[(i64, End)]| list.iter().any(|(kind, end)| (*kind, end) == (row.kind, &row.end));
+        let is_first = self.first.as_ref().is_some_and(|(_, id)| *id == row.end.id);
+        match row.status {
+            COMPLETED => {
+                self.oldest_completion.as_ref().is_some_and(|oldest| row.end >= *oldest)
+                    || is_of(&self.completed_by_kind)
+            }
+            _ => is_first || is_of(&self.failures) || self.attempt.as_ref() == Some(&row.end),
+        }
+    }
+
+    fn read_completions(&mut self, db: &Connection, entity: i64, groups: &[Group]) -> Result<()> {
+        let completed = groups.iter().filter(|group| group.status == COMPLETED);
+        self.completed_by_kind =
+            completed.filter_map(|group| Some((group.kind, group.newest.clone()?))).collect();
+        self.completed = self.completed_by_kind.iter().map(|(_, end)| end).max().cloned();
+        let Some(newest) = self.completed.as_ref().map(|end| end.ended) else { return Ok(()) };
+        let mut all = Vec::new();
+        for (kind, _) in &self.completed_by_kind {
+            all.extend(completions(db, entity, *kind, newest)?);
+        }
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        let ends: Vec<i64> = all.iter().map(|end| end.ended).collect();
+        let (usual, needed) = interval::usual(&ends);
+        self.usual = usual;
+        self.oldest_completion = needed.checked_sub(1).and_then(|last| all.into_iter().nth(last));
+        Ok(())
+    }
+
+    fn read_failures(
+        &mut self,
+        db: &Connection,
+        (account, entity): (i64, i64),
+        groups: &[Group],
+        kinds: &AssetKinds,
+    ) -> Result<()> {
+        for group in groups.iter().filter(|group| group.status == FAILED) {
+            let Some(newest) = &group.newest else { continue };
+            let of_kind = || self.completed_by_kind.iter().find(|(kind, _)| *kind == group.kind);
+            let is_seeding = kinds.get(group.kind).is_some_and(|kind| kind.is_seeding);
+            let resolved = if is_seeding { self.completed.as_ref() } else { of_kind().map(|(_, end)| end) };
+            if resolved.cmp(&Some(newest)) == Ordering::Less
+                && let Some(end) = first_failure(db, (account, entity, group.kind), resolved)?
+            {
+                self.failures.push((group.kind, end));
+            }
+        }
+        Ok(())
+    }
+
+    fn note_attempts(&mut self, groups: &[Group], unfinished: &[Unfinished]) {
+        let ends = groups.iter().filter_map(|group| Some((group.status, group.newest.as_ref()?)));
+        let changes = ends.clone().map(|(_, end)| end.ended.max(end.created)).max();
+        let is_unfinished = unfinished.iter().any(|row| row.phase != PHASE_ENDED);
+        self.newest_change = if is_unfinished { i64::MAX } else { changes.unwrap_or(i64::MIN) };
+        self.is_open = unfinished.iter().any(|row| row.phase == PHASE_OPEN);
+        let attempt = ends.filter(|(status, _)| *status != COMPLETED).map(|(_, end)| end).max();
+        self.attempt = attempt.filter(|end| Some(*end) > self.completed.as_ref()).cloned();
+        // One that has no end has not ended before the last completion.
+        self.is_attempted = self.attempt.is_some() || unfinished.iter().any(|row| row.ended.is_none());
+    }
+}

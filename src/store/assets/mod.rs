@@ -1,0 +1,198 @@
+//! Assets: what tasks protect, whether that succeeds, and since when it does not.
+//!
+//! An asset is the primary entity of tasks in `assets.categories`, for each category. Everything about it follows from its
+//! rows in `task`. Reading all of them with every poll would cost as much as the history is long, so the table `asset`
+//! has a summary of each.
+//!
+//! # A summary equals its recomputation
+//!
+//! A summary is a function of the rows of its asset, the names of the entity and its parent, and the rules; it does not
+//! depend on T ([`summary`]). A transaction that changes one of these recomputes it:
+//!
+//! - *Rows* change only by upserts, by tasks that vanish, and by the retention. The first two note entity and kind of each
+//!   row before and after its change ([`touched`]), because a task may get another entity or type. The retention removes
+//!   only rows on which no state depends.
+//! - *Names* change with an upsert, which notes the entity. Its assets are recomputed, and those whose parent it is if an
+//!   objective selects by parent.
+//! - *Rules* change with the configuration. A checksum of them is stored with the account; if it differs, everything is
+//!   recomputed. So it is at the end of the initial sync, before which there are no summaries.
+//!
+//! Recomputing reads an index from the newest end backwards, and stops where older rows cannot matter ([`evidence`]).
+//!
+//! # T is applied by one pass over the summaries
+//!
+//! A summary has the time after which the asset is late, and how its state follows from that and from whether the replica
+//! covers 15 days ([`objective`]). So time alone changes no summary, and an evaluation compares numbers ([`evaluation`]).
+//! It takes place with every successful poll, at its T: an outage neither begins nor ends an alert.
+//!
+//! Ends in the future are stored as they are, like all times, and are published as T at most.
+//!
+//! # The retention keeps what a state depends on
+//!
+//! Of an asset that has a row within the retention, the rows stay that its evidence names: the completions that make its
+//! usual interval, the last completion of each type, the first failure after it, the newest other end, and, if none has
+//! completed, its first row. Evidence that is read from these alone is the same, because it is read from nothing else.
+//! [`retention`] tells when rows are examined.
+
+mod ends;
+mod evaluation;
+mod evidence;
+mod interval;
+mod kinds;
+mod labels;
+mod objective;
+mod retention;
+mod samples;
+mod summary;
+mod touched;
+
+use std::collections::HashSet;
+
+use rusqlite::Connection;
+use serde::{Deserialize, Serialize};
+
+pub use samples::{
+    AssetLabels, AssetSamples, AssetState, AssetTypeSample, CompletedWithin, FailingAsset, LateAsset, Unnamed,
+};
+pub(super) use touched::Touched;
+
+use self::evaluation::{Evaluation, evaluate};
+use self::kinds::AssetKinds;
+use self::summary::Summaries;
+use super::account::AccountState;
+use super::{Result, Rules, micros};
+use crate::task::Label;
+
+/// What is known of the assets of an account besides their summaries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AssetProgress {
+    /// Checksum of the rules by which the summaries were computed; none as long as there are none.
+    rules: Option<u32>,
+    /// Assets without any task within the retention, since the baseline.
+    pub forgotten_total: u64,
+    /// Rows created before it have been examined by the retention, in microseconds since 1970.
+    swept: i64,
+}
+
+/// Recomputes the summaries of what a transaction has touched. Before the initial sync has ended, there are none.
+pub(super) fn maintain(
+    db: &Connection,
+    account: i64,
+    rules: &Rules,
+    (touched, state): (&Touched, &mut AccountState),
+) -> Result<()> {
+    note_parents(db, touched)?;
+    let created = touched.earliest_creation.unwrap_or(i64::MAX);
+    state.assets.swept = state.assets.swept.min(created);
+    if state.sync_from.is_some() {
+        return Ok(());
+    }
+    let kinds = AssetKinds::load(db, account, rules)?;
+    let horizon = micros(state.marks.horizon);
+    let mut summaries = Summaries::new(db, account, (rules, &kinds), horizon)?;
+    let checksum = checksum(rules);
+    if state.assets.rules == Some(checksum) {
+        for (entity, category) in assets(db, account, (touched, &kinds), summaries.depends_on_parents())? {
+            summaries.recompute(entity, &category)?;
+        }
+    } else {
+        summaries.rebuild(rules)?;
+        state.assets.rules = Some(checksum);
+        // Rows may be kept that no longer belong to an asset.
+        state.assets.swept = i64::MIN;
+    }
+    let removed = std::mem::take(&mut summaries.removed);
+    state.assets.forgotten_total += removed.assets;
+    if removed.rows > 0 {
+        state.marks.forget();
+        state.rows = state.rows.saturating_sub(removed.rows);
+    }
+    if removed.assets > 0 {
+        retention::remove_unused_entities(db, &touched.rows.iter().map(|(entity, _)| *entity).collect())?;
+    }
+    Ok(())
+}
+
+/// Removes rows that are older than the retention, forgets assets, names failing and late ones, and gives what is
+/// published of them.
+pub(super) fn settle(
+    db: &Connection,
+    account: i64,
+    rules: &Rules,
+    state: &mut AccountState,
+) -> Result<AssetSamples> {
+    let kinds = AssetKinds::load(db, account, rules)?;
+    let mut evaluation = evaluate(db, account, (rules, &kinds), state)?;
+    retention::forget(db, account, &kinds, (&evaluation.forgotten, state))?;
+    retention::Sweep::run(db, account, &kinds, state)?;
+    evaluation::name(db, account, &mut evaluation)?;
+    labels::samples(db, account, (rules, state), &evaluation)
+}
+
+/// What is published of the assets as of the last commit. It writes nothing.
+pub(super) fn samples(
+    db: &Connection,
+    account: i64,
+    rules: &Rules,
+    state: &AccountState,
+) -> Result<AssetSamples> {
+    let kinds = AssetKinds::load(db, account, rules)?;
+    let evaluation: Evaluation = evaluate(db, account, (rules, &kinds), state)?;
+    labels::samples(db, account, (rules, state), &evaluation)
+}
+
+/// A checksum of the rules on which summaries depend.
+fn checksum(rules: &Rules) -> u32 {
+    let assets = &rules.assets;
+    let text = format!(
+        "{:?} {:?} {:?} {}",
+        assets.categories, assets.max_age, assets.objectives, rules.max_asset_types
+    );
+    crc32fast::hash(text.as_bytes())
+}
+
+/// The assets that a transaction has touched.
+fn assets(
+    db: &Connection,
+    account: i64,
+    (touched, kinds): (&Touched, &AssetKinds),
+    depends_on_parents: bool,
+) -> Result<HashSet<(i64, Label)>> {
+    let of_row = |(entity, kind): &(i64, i64)| Some((*entity, kinds.category(*kind)?.clone()));
+    let mut assets: HashSet<_> = touched.rows.iter().filter_map(of_row).collect();
+    for entity in &touched.renamed {
+        let mut query = db.prepare_cached("SELECT category FROM asset WHERE account = ?1 AND entity = ?2")?;
+        let categories =
+            query.query_map((account, entity), |row| Ok(Label::new(row.get_ref(0)?.as_str()?)))?;
+        for category in categories {
+            assets.insert((*entity, category?));
+        }
+    }
+    if depends_on_parents && !touched.renamed.is_empty() {
+        let mut query = db.prepare_cached("SELECT entity, category, parent FROM asset WHERE account = ?1")?;
+        let mut rows = query.query([account])?;
+        while let Some(row) = rows.next()? {
+            let parent: Option<i64> = row.get(2)?;
+            if parent.is_some_and(|parent| touched.renamed.contains(&parent)) {
+                assets.insert((row.get(0)?, Label::new(&row.get::<_, String>(1)?)));
+            }
+        }
+    }
+    Ok(assets)
+}
+
+fn note_parents(db: &Connection, touched: &Touched) -> Result<()> {
+    let mut update = db.prepare_cached("UPDATE entity SET is_parent = 1 WHERE id = ?1 AND is_parent = 0")?;
+    for parent in &touched.parents {
+        update.execute([parent])?;
+    }
+    Ok(())
+}
+
+// === impl AssetProgress ===
+
+impl Default for AssetProgress {
+    fn default() -> Self {
+        Self { rules: None, forgotten_total: 0, swept: i64::MIN }
+    }
+}
