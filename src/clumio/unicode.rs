@@ -36,7 +36,7 @@ fn replace_lone_surrogates(json: &mut [u8]) -> bool {
     has_lone
 }
 
-/// The UTF-16 code unit of the escape `\uXXXX` that starts at `at`, if one does.
+/// The UTF-16 code unit of the escape `\uXXXX` that starts at `at`; none if there is no such escape.
 fn unit(json: &[u8], at: usize) -> Option<u32> {
     let digits = json.get(at..at + 6)?.strip_prefix(br"\u")?;
     let digit = |value, digit: &u8| Some(value << 4 | char::from(*digit).to_digit(16)?);

@@ -134,7 +134,7 @@ impl Cache {
     }
 }
 
-/// An empty text in the memory of a page, if nobody else has that.
+/// An empty text, in the memory of a page that is not shared any more.
 fn emptied(page: Option<Arc<Page>>) -> String {
     let page = page.and_then(Arc::into_inner).filter(|page| page.plain.is_unique());
     let mut memory = page.map_or_else(Vec::new, |page| page.plain.into());

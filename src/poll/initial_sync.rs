@@ -1,7 +1,8 @@
 //! The initial sync: what is open, then everything created since the lookback, in slices.
 //!
 //! Each slice is committed, oldest first, with the creation time until which the sync is complete, so that one that is
-//! interrupted resumes there. The first response gives the baseline, which is persisted with the open tasks. The poll that
+//! interrupted resumes there, or at the newest row of the replica if that is older: a `Date` that was ahead must not skip what
+//! it has not read. The first response gives the baseline, which is persisted with the open tasks. The poll that
 //! follows ends the sync: only then something is published.
 
 use super::listing::{Piece, Range};

@@ -9,8 +9,8 @@
 //! changes from request to request.
 //!
 //! `total_count` is a lower bound, because search servers cap counts. A listing of one page is complete by itself. One of
-//! several pages with more rows than its count, repeated ones included, proves nothing, so it is split until each part
-//! fits its count or one page.
+//! several pages with more rows than its count, repeated ones included, proves nothing, nor does one that counts as many
+//! rows as such a listing, so it is split until each part fits its count or one page.
 //!
 //! On a busy account, rows enter at the front while later pages are read, and the first page of the next reading supplies
 //! them. Where three readings do not suffice (an order in which new rows land anywhere), the listing is split: what was
@@ -93,6 +93,8 @@ struct Rows {
     has_surplus: bool,
     /// Whether a reading came to its end.
     has_ended: bool,
+    /// The least count that is known to be too low.
+    cap: Option<u64>,
 }
 
 // === impl Reader ===
@@ -157,7 +159,7 @@ impl<L: TaskList> Reader<'_, L> {
 
     /// Reads a listing until it suffices, or the effort is spent.
     async fn rows(&mut self, filter: &Filter, effort: Effort) -> Result<Rows, Error> {
-        let mut rows = Rows::default();
+        let mut rows = Rows { cap: self.count_cap, ..Rows::default() };
         for _ in 0..effort.readings {
             (rows.pages, rows.read) = (0, 0);
             self.read(filter, |page, is_last| {
@@ -168,6 +170,9 @@ impl<L: TaskList> Reader<'_, L> {
             if rows.suffice(effort) {
                 break;
             }
+        }
+        if rows.is_capped() {
+            self.count_cap = Some(rows.cap.map_or(rows.total, |cap| cap.min(rows.total)));
         }
         Ok(rows)
     }
@@ -198,9 +203,10 @@ impl Rows {
         self.has_ended && self.distinct() >= self.total
     }
 
-    /// Whether the count says less than was read, so that it does not prove that nothing is missing.
+    /// Whether the count does not prove that nothing is missing: it says less than was read, or as much as one that did.
     fn is_capped(&self) -> bool {
-        self.has_surplus || (self.has_pages && self.distinct() > self.total)
+        let is_cap = self.cap.is_some_and(|cap| self.total >= cap);
+        self.has_surplus || (self.has_pages && (is_cap || self.distinct() > self.total))
     }
 
     fn distinct(&self) -> u64 {

@@ -33,6 +33,8 @@ pub(super) struct Reader<'a, L> {
     page_size: u32,
     limit: u32,
     pub(super) max_rows: u64,
+    /// The least `total_count` that turned out to be less than the rows of its listing.
+    pub(super) count_cap: Option<u64>,
     responses: Option<(Response, Response)>,
 }
 
@@ -54,7 +56,7 @@ struct Repeats {
 impl<'a, L: TaskList> Reader<'a, L> {
     /// A reader that holds about `max_rows` rows at once: a listing by creation that has more is read in slices.
     pub(super) fn new(list: &'a L, page_size: u32, max_rows: u64) -> Self {
-        Self { list, page_size, limit: page_size, max_rows, responses: None }
+        Self { list, page_size, limit: page_size, max_rows, count_cap: None, responses: None }
     }
 
     /// The first response; call it after a listing was read.

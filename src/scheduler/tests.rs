@@ -63,7 +63,7 @@ struct World {
     slices: AtomicU64,
 }
 
-/// A request that waits for its response; dropped when that is there, or when nobody waits for it any more.
+/// A request that waits for its response; dropped with the response, or when the poll is stopped.
 struct Request<'a>(&'a AtomicBool);
 
 struct FakeClock(Arc<World>);

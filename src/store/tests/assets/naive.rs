@@ -34,7 +34,7 @@ pub(super) struct Naive {
     forgotten: u64,
 }
 
-/// When and how it is evaluated.
+/// The time of an evaluation, and the rules.
 pub(super) struct At<'a> {
     pub(super) time: i64,
     pub(super) covered_from: i64,
