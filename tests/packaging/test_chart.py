@@ -41,6 +41,8 @@ REFUSED = {
     "a number as text": {"config": {"poll": {"page_size": "100"}}},
     "a page that is too large": {"config": {"poll": {"page_size": 10001}}},
     "what the chart sets itself": {"config": {"web": {"listen_address": ":80"}}},
+    "an objective without an age": {"config": {"assets": {"objectives": [{"name": "scratch-*"}]}}},
+    "an external URL without a scheme": {"config": {"web": {"external_url": "m.example.com"}}},
     "a state directory": {"config": {"state": {"directory": "/tmp"}}},
     "a token": {"accounts": [{**MINIMAL["accounts"][0], "token": "secret"}]},
     "an account without a token": {"accounts": [{"name": "prod", "base_url": "https://example.com"}]},
