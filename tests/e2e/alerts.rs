@@ -55,7 +55,8 @@ async fn check_all(stack: &Stack, alerts: &[Labels]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_backup_alerts_through_an_outage_of_clumio_until_the_next_success() {
-    let mut stack = Stack::start(account().await, COMPRESSED, Pace::FAST).await;
+    let keys = format!("{COMPRESSED}web.external_url = \"https://monitoring.example.com/clumio\"\n");
+    let mut stack = Stack::start(account().await, &keys, Pace::FAST).await;
     stack.api.simulator.add(backup(900, "db", stack.api.simulator.now(), Outcome::Failed));
     until_held(&stack, "the failure alerts", &[failing("db")]).await;
 
@@ -72,6 +73,10 @@ async fn a_failed_backup_alerts_through_an_outage_of_clumio_until_the_next_succe
     stack.api.simulator.add(backup(901, "db", stack.api.simulator.now(), Outcome::Completed));
     until_held(&stack, "the failure resolves", &[]).await;
     check_all(&stack, &[failing("db"), data_too_old()]).await;
+    let notified = stack.pager.notifications();
+    let of_asset: Vec<_> = notified.iter().filter(|it| it.labels == failing("db")).collect();
+    let link = "https://monitoring.example.com/clumio/asset?account=prod&id=id-of-db";
+    assert!(of_asset.iter().all(|it| it.link == link), "{of_asset:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
