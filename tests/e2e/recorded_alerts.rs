@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clumio_exporter::simulator::{Outcome, Task};
+use clumio_exporter::simulator::{Outcome, Task, View};
 use clumio_exporter::time::{Timestamp, earlier, later};
 
 use crate::recording::{Alert, Recording};
@@ -12,6 +12,8 @@ const FAILING: Alert = ("ClumioBackupFailing", "warning", "db");
 const FAILING_LATER: Alert = ("ClumioBackupFailing", "warning", "disk");
 const FAILING_FOR_A_DAY: Alert = ("ClumioBackupFailing", "critical", "db");
 const TOO_OLD: Alert = ("ClumioDataTooOld", "critical", "");
+const SILENT: Alert = ("ClumioAssetSilent", "warning", "deleted");
+const DRIFT: Alert = ("ClumioAuditDrift", "warning", "");
 const OPEN_TOO_LONG: Alert = ("ClumioTaskOpenTooLong", "warning", "");
 
 /// Minutes from the minute in which a task ends until its poll is recorded.
@@ -181,4 +183,36 @@ async fn a_failure_in_a_gap_of_scrapes_alerts() {
     recording.expect(10, &[]);
     recording.expect(11, &[FAILING]);
     recording.check(30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_asset_is_silent_once_it_is_older_than_its_objective() {
+    let deleted = |now: Timestamp| {
+        let mut tasks = usual(now);
+        // Its last backup took a minute: it is 26 hours old in minute 4.
+        let created = earlier(now, Duration::from_mins(26 * 60 - 3));
+        let last = Task::new(5_000, created).subject(volume("deleted")).started(created);
+        tasks.push(last.ended(later(created, Duration::from_mins(1)), Outcome::Completed));
+        tasks
+    };
+    let mut recording = Recording::start_with("assets.max_age = \"26h\"\n", deleted).await;
+    recording.minutes(9).await;
+    recording.expect(3, &[]);
+    recording.expect(4 + LATENCY, &[SILENT]);
+    recording.expect(60, &[SILENT]);
+    recording.check(60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_loses_permissions_resolves_no_alert_and_alerts_after_an_hour() {
+    let mut recording = Recording::start_with("poll.audit_interval = \"1s\"\n", usual).await;
+    recording.minutes(3).await;
+    back_up(&recording, FAILING, Outcome::Failed);
+    recording.minutes(4).await;
+    recording.api.simulator.set_view(View::everything().without_category("backup"));
+    recording.minutes(12).await;
+    recording.expect(7, &[FAILING]);
+    recording.expect(60, &[FAILING]);
+    recording.expect(90, &[FAILING, DRIFT]);
+    recording.check(80);
 }

@@ -74,13 +74,18 @@ pub struct Recording {
 impl Recording {
     /// A world of these tasks, made for the instant at which the clock begins; minute 0 shows the initial sync.
     pub async fn start(tasks: impl FnOnce(Timestamp) -> Vec<Task>) -> Self {
+        Self::start_with("", tasks).await
+    }
+
+    /// The same with more keys of the configuration.
+    pub async fn start_with(keys: &str, tasks: impl FnOnce(Timestamp) -> Vec<Task>) -> Self {
         let zero = START.parse().expect("the start must be an instant");
         let api = Api::start(Options::scripted()).await;
         api.simulator.set_clock(zero);
         for task in tasks(zero) {
             api.simulator.add(task);
         }
-        let exporter = Exporter::following(&api, KEYS).await;
+        let exporter = Exporter::following(&api, &format!("{KEYS}{keys}")).await;
         let page = exporter.until("the initial sync succeeds", |page| page.is_up(ACCOUNT)).await;
         let (series, expected) = (BTreeMap::new(), Vec::new());
         let mut recording = Self {
