@@ -60,35 +60,23 @@ fn every_metric_in_the_documents_is_on_the_page() {
 }
 
 #[test]
-fn what_the_documents_say_is_recorded_is_recorded() {
-    let rules = read("deploy/prometheus/clumio-rules.yml") + &read("deploy/prometheus/clumio-expected.yml");
-    let recorded = rules.lines().filter_map(|line| line.split_once("- record: "));
-    let recorded: BTreeSet<_> = recorded.map(|(_, name)| name.trim()).collect();
-    for document in ["README.md", "CONTRIBUTING.md"].map(str::to_owned).into_iter().chain(deployed()) {
-        let text = read(&document);
-        let names = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':');
-        for name in names.map(|name| name.trim_end_matches(':')).filter(|name| name.starts_with("clumio:")) {
-            assert!(recorded.contains(name), "{document}: {name}");
-        }
-    }
-}
-
-#[test]
-fn the_readme_has_every_alert_with_its_severity() {
+fn the_alerts_are_documented_with_their_severities() {
     let rules = read("deploy/prometheus/clumio-rules.yml");
     let mut severities = BTreeMap::<_, Vec<_>>::new();
     for alert in rules.split("- alert: ").skip(1) {
-        let name = alert.lines().next().unwrap_or_default();
-        let severity = alert.split("severity: ").nth(1).and_then(|rest| rest.lines().next());
+        let name = alert.lines().next().unwrap_or_default().to_owned();
+        let severity = alert.split("severity: ").nth(1).and_then(|rest| rest.split_whitespace().next());
         severities.entry(name).or_default().push(severity.expect("an alert must have a severity"));
     }
-    let readme = readme();
-    let rows = readme.lines().filter_map(|line| line.strip_prefix("| `Clumio")?.split_once("` | "));
-    let rows = rows.filter_map(|(name, rest)| Some((format!("Clumio{name}"), rest.split_once(" | ")?.0)));
-    let documented: BTreeMap<_, _> = rows.collect();
-    let severities = severities.into_iter().map(|(name, list)| (name.to_owned(), list.join(", ")));
-    let documented = documented.into_iter().map(|(name, severity)| (name, severity.to_owned()));
-    assert_eq!(documented.collect::<BTreeMap<_, _>>(), severities.collect());
+    let severities: BTreeMap<_, _> =
+        severities.into_iter().map(|(name, list)| (name, list.join(", "))).collect();
+    let documented: BTreeMap<_, _> = rows_of_alerts(&read("deploy/prometheus/README.md")).collect();
+    assert_eq!(documented.keys().collect::<Vec<_>>(), severities.keys().collect::<Vec<_>>());
+    let (reference, readme) = (read("deploy/prometheus/README.md"), readme());
+    assert_eq!(rows_of_alerts(&readme).count(), 5, "the README must have the most important alerts");
+    for (name, severity) in rows_of_alerts(&reference).chain(rows_of_alerts(&readme)) {
+        assert_eq!(severities.get(&name), Some(&severity), "{name}");
+    }
 }
 
 #[test]
@@ -160,7 +148,13 @@ fn every_key_in_the_readme_is_in_the_config() {
 
 #[test]
 fn the_links_of_the_documents_lead_somewhere() {
-    for document in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "deploy/prometheus/RUNBOOK.md"] {
+    for document in [
+        "README.md",
+        "CHANGELOG.md",
+        "CONTRIBUTING.md",
+        "deploy/prometheus/README.md",
+        "deploy/prometheus/RUNBOOK.md",
+    ] {
         let text = read(document);
         let folder = Path::new(document).parent().expect("a document must be in a folder");
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
@@ -178,29 +172,46 @@ fn the_links_of_the_documents_lead_somewhere() {
 }
 
 #[test]
-fn prometheus_takes_the_snippets_of_the_readme() {
-    let readme = readme();
+fn the_snippets_of_the_readmes_are_valid() {
+    let text = readme() + &read("deploy/prometheus/README.md");
     let snippets: Vec<_> =
-        readme.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
-    assert_eq!(snippets.len(), 5);
+        text.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert_eq!(snippets.len(), 4);
     for snippet in snippets {
         if snippet.starts_with("tls_server_config:") {
             // promtool wants its files to be there.
             assert_eq!(WebConfig::parse(snippet, Path::new("web.yml")).err(), None);
             continue;
         }
-        let what = if snippet.starts_with("groups:") { "rules" } else { "config" };
-        let folder = tempfile::tempdir().expect("a folder must be made");
-        for rules in ["clumio-rules.yml", "clumio-expected.yml"] {
-            let text = read(&format!("deploy/prometheus/{rules}"));
-            fs::write(folder.path().join(rules), text).expect("the rules must be written");
-        }
+        let folder = tempfile::tempdir().expect("a folder must be created");
+        let rules = read("deploy/prometheus/clumio-rules.yml");
+        fs::write(folder.path().join("clumio-rules.yml"), rules).expect("the rules must be written");
         let file = folder.path().join("snippet.yml");
         fs::write(&file, snippet).expect("the snippet must be written");
-        let output = Command::new("promtool").args(["check", what]).arg(file).output();
-        let output = output.expect("promtool must be installed, as tests/run does");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_succeeds(Command::new("promtool").args(["check", "config"]).arg(file));
     }
+}
+
+/// As users replace the URL of the runbook in the file.
+#[test]
+fn the_command_that_replaces_the_runbook_replaces_every_url() {
+    let readme = read("deploy/prometheus/README.md");
+    let command = readme.lines().find(|line| line.starts_with("sed -i ")).expect("the README must have it");
+    let folder = tempfile::tempdir().expect("a folder must be created");
+    let file = folder.path().join("clumio-rules.yml");
+    fs::write(&file, read("deploy/prometheus/clumio-rules.yml")).expect("the rules must be written");
+    assert_succeeds(Command::new("sh").args(["-c", command]).current_dir(folder.path()));
+    let replaced = fs::read_to_string(file).expect("the rules must be readable");
+    let urls: Vec<_> = replaced.lines().filter_map(|line| line.split_once("runbook_url: ")).collect();
+    let is_replaced =
+        |url: &str| url.contains("https://wiki.example.com/clumio#clumio") || url.starts_with('*');
+    assert!(urls.iter().all(|(_, url)| is_replaced(url)), "{urls:?}");
+    assert!(!replaced.contains("RUNBOOK.md#"), "{replaced}");
+}
+
+fn assert_succeeds(command: &mut Command) {
+    let output = command.output().expect("the program must be installed, as tests/run does");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn root() -> &'static Path {
@@ -232,6 +243,12 @@ fn deployed() -> Vec<String> {
 
 fn readme() -> String {
     read("README.md")
+}
+
+/// The rows of tables whose first cell is the name of an alert: that name and the next cell, the severity.
+fn rows_of_alerts(text: &str) -> impl Iterator<Item = (String, String)> {
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `Clumio")?.split_once("` | "));
+    rows.filter_map(|(name, rest)| Some((format!("Clumio{name}"), rest.split_once(" | ")?.0.to_owned())))
 }
 
 /// The rows of tables whose first cell is the name of a metric: that name, and the other cells.

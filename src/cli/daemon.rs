@@ -14,7 +14,7 @@ use tracing::info;
 use super::logs::{self, Level};
 use super::reload::{Load, Reloader, Sites};
 use super::service;
-use crate::config::Settings;
+use crate::config::{ExternalUrl, Settings};
 use crate::http::{self, Front, Gate, Health};
 use crate::metrics::Exposition;
 use crate::scheduler::{Accounts, Change};
@@ -92,6 +92,7 @@ impl Daemon {
             version = env!("CARGO_PKG_VERSION"),
             address = %listener.local_addr()?,
             path = settings.web.telemetry_path,
+            external_url = settings.web.external_url.as_ref().map(ExternalUrl::as_str),
             tls = gate.speaks_tls(),
             accounts = settings.accounts.len(),
             "serving"

@@ -29,6 +29,9 @@ pub(super) struct Common {
     /// Where to listen, as `web.listen_address` [default: :10317]
     #[arg(id = "web.listen-address", long = "web.listen-address", value_name = "ADDRESS", global = true)]
     listen_address: Option<String>,
+    /// The URL behind a reverse proxy, as `web.external_url`; its path is a prefix [default: none]
+    #[arg(id = "web.external-url", long = "web.external-url", value_name = "URL", global = true)]
+    external_url: Option<String>,
     /// TLS, login and headers, as `web.config_file` (YAML) [default: none]
     #[arg(id = "web.config.file", long = "web.config.file", value_name = "FILE", global = true)]
     web_config_file: Option<PathBuf>,
@@ -76,6 +79,7 @@ impl Common {
         let given = [
             ("--config.file", self.config_file.is_some()),
             ("--web.listen-address", self.listen_address.is_some()),
+            ("--web.external-url", self.external_url.is_some()),
             ("--web.config.file", self.web_config_file.is_some()),
             ("--log.level", self.log_level.is_some()),
             ("--log.format", self.log_format.is_some()),
@@ -87,6 +91,7 @@ impl Common {
         Flags {
             config_file: self.config_file.clone(),
             listen_address: self.listen_address.clone(),
+            external_url: self.external_url.clone(),
             web_config_file: self.web_config_file.clone(),
             log_level: self.log_level.clone(),
             log_format: self.log_format.clone(),

@@ -66,6 +66,7 @@ impl Sites {
     pub(super) fn site(&self, web: &Web) -> Site {
         Site {
             exposition: Arc::clone(&self.exposition),
+            external_url: web.external_url.clone(),
             telemetry_path: web.telemetry_path.clone(),
             max_requests: web.max_requests,
             health: Arc::clone(&self.health),

@@ -9,6 +9,7 @@ mod assets;
 mod base_url;
 mod environment;
 mod error;
+mod external_url;
 mod file;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
@@ -33,6 +34,7 @@ pub use assets::{Assets, MaxAge, Objective, Within};
 pub use base_url::is_loopback;
 pub use environment::Environment;
 pub use error::Error;
+pub use external_url::ExternalUrl;
 pub use limits::Limits;
 pub use log::{Log, LogFormat, LogLevel};
 pub use poll::Poll;
@@ -71,6 +73,8 @@ pub struct Flags {
     pub config_file: Option<PathBuf>,
     /// `--web.listen-address`
     pub listen_address: Option<String>,
+    /// `--web.external-url`
+    pub external_url: Option<String>,
     /// `--web.config.file`
     pub web_config_file: Option<PathBuf>,
     /// `--log.level`
@@ -185,6 +189,7 @@ impl Flags {
         });
         let flags = [
             ("web", "config_file", "--web.config.file", &web_config_file),
+            ("web", "external_url", "--web.external-url", &self.external_url),
             ("web", "listen_address", "--web.listen-address", &self.listen_address),
             ("log", "level", "--log.level", &self.log_level),
             ("log", "format", "--log.format", &self.log_format),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use config::ValueKind;
 
 use super::error::quote;
+use super::external_url::ExternalUrl;
 use super::table::{Table, Verdict};
 use super::values::{flag, text, whole};
 
@@ -14,6 +15,9 @@ use super::values::{flag, text, whole};
 pub struct Web {
     /// Where to listen: `host:port`, `[v6]:port`, or `:port` for every address of both IPv4 and IPv6.
     pub listen_address: String,
+    /// The URL under which people reach the exporter; none: alerts have no links. Its path is a prefix of all paths,
+    /// which are also served without it.
+    pub external_url: Option<ExternalUrl>,
     /// The path of the exposition: begins with `/`, and is none of the other served paths.
     pub telemetry_path: String,
     /// The file with TLS, login and headers; none: plain HTTP for everybody.
@@ -34,6 +38,7 @@ impl Web {
         let folder = file.parent().unwrap_or(Path::new(""));
         let web = Self {
             listen_address: table.or("listen_address", ":10317".to_owned(), listen_address),
+            external_url: table.optional("external_url", |value| ExternalUrl::parse(&text(value)?)),
             telemetry_path: table.or("telemetry_path", "/metrics".to_owned(), telemetry_path),
             config_file: table.optional("config_file", |value| Ok(folder.join(text(value)?))),
             max_requests: table.or("max_requests", 40, whole(1..=10_000)),

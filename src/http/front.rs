@@ -13,8 +13,10 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt;
 
 use super::access::OPEN_PATHS;
+use super::prefix::Prefix;
 use super::status::LoggedIn;
 use super::{Gate, Site, pages, router};
+use crate::config::ExternalUrl;
 use crate::metrics::Exposition;
 
 /// The site that is served.
@@ -30,6 +32,7 @@ pub struct Front {
 struct Shown {
     exposition: Arc<Exposition>,
     telemetry_path: String,
+    prefix: Prefix,
     routes: Router,
     /// How many more requests may be answered at once.
     places: Semaphore,
@@ -64,13 +67,15 @@ impl Front {
 
     /// Answers by what is current.
     pub(super) async fn answer(&self, mut request: Request) -> Response {
+        let site = self.current.load_full();
+        site.prefix.remove_from(&mut request, &site.telemetry_path);
         let access = self.gate.current();
         let mut answer = match access.admit(request.uri().path(), request.headers()).await {
             Ok(()) => {
                 if access.wants_login() {
                     request.extensions_mut().insert(LoggedIn);
                 }
-                self.current.load_full().answer(request).await
+                site.answer(request).await
             }
             Err(refusal) => refusal,
         };
@@ -83,9 +88,11 @@ impl Front {
 
 impl Shown {
     fn new(site: Site) -> Self {
+        site.exposition.external_url_is(site.external_url.as_ref().map(ExternalUrl::as_str));
         Self {
             exposition: Arc::clone(&site.exposition),
             telemetry_path: site.telemetry_path.clone(),
+            prefix: site.prefix(),
             places: Semaphore::new(site.max_requests),
             routes: router(site),
         }

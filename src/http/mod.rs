@@ -9,6 +9,7 @@ mod front;
 mod lifecycle;
 mod listen;
 mod pages;
+mod prefix;
 mod probe;
 mod status;
 
@@ -31,7 +32,9 @@ pub use listen::listen;
 pub use probe::probe;
 
 use connections::Connections;
+use prefix::Prefix;
 
+use crate::config::ExternalUrl;
 use crate::metrics::Exposition;
 use crate::store::Outcomes;
 
@@ -39,7 +42,9 @@ use crate::store::Outcomes;
 pub struct Site {
     /// The page for Prometheus.
     pub exposition: Arc<Exposition>,
-    /// Where that page is.
+    /// The URL under which people reach the site.
+    pub external_url: Option<ExternalUrl>,
+    /// Where the exposition is.
     pub telemetry_path: String,
     /// How many requests are answered at once; 503 beyond.
     pub max_requests: usize,
@@ -59,6 +64,15 @@ pub type OutcomesOf =
 
 /// Whether the process and its pollers live, and else what is wrong.
 pub type Health = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+// === impl Site ===
+
+impl Site {
+    /// The prefix of all paths.
+    fn prefix(&self) -> Prefix {
+        Prefix::new(self.external_url.as_ref().map_or("", ExternalUrl::path))
+    }
+}
 
 /// Serves what `front` shows on `listener`, which must be non-blocking, until `stop` is done and the last responses are
 /// sent.
@@ -81,7 +95,8 @@ pub async fn serve(
     Ok(())
 }
 
-/// The routes of the site.
+/// The routes of the site, without the prefix of the external URL, which [`Front`] has removed. A page for people is one
+/// segment long, so that its relative links work behind any prefix.
 fn router(site: Site) -> Router {
     let site = Arc::new(site);
     Router::new()

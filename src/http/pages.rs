@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, VARY};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 use super::Site;
@@ -45,7 +45,10 @@ async fn page(exposition: &Arc<Exposition>, compressed: bool) -> Option<Arc<Page
     tokio::task::spawn_blocking(render).await.ok()
 }
 
-pub(super) async fn not_found(State(site): State<Arc<Site>>) -> Response {
+pub(super) async fn not_found(State(site): State<Arc<Site>>, uri: Uri) -> Response {
+    if let Some(redirect) = site.prefix().redirect(&uri) {
+        return redirect.into_response();
+    }
     let message = format!("not found; the metrics are at {}\n", site.telemetry_path);
     (StatusCode::NOT_FOUND, message).into_response()
 }

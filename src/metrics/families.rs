@@ -38,6 +38,16 @@ pub(super) fn write_progress(accounts: &Current<'_>, page: &mut String) {
     of_each(history, accounts, &|published| published.syncs.progress().history).write(page);
 }
 
+/// Writes the URL of the pages, for the links of alerts.
+pub(super) fn write_web_info(external_url: &str, page: &mut String) {
+    let mut family = Family::gauge(
+        "clumio_exporter_web_info",
+        "The URL under which people reach the exporter (web.external_url); always 1, absent if none is configured.",
+    );
+    family.add(&[("external_url", external_url)], 1.0);
+    family.write(page);
+}
+
 /// Writes how the database is; nothing if it is in memory.
 pub(super) fn write_store(status: StoreStatus, page: &mut String) {
     let families = [

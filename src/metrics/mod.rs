@@ -46,6 +46,7 @@ pub struct Exposition {
     requests: Arc<RequestFamilies>,
     reloads: Reloads,
     store: ArcSwapOption<StoreStatus>,
+    external_url: ArcSwapOption<String>,
     cache: page::Cache,
 }
 
@@ -74,6 +75,7 @@ impl Exposition {
             requests,
             reloads,
             store: ArcSwapOption::empty(),
+            external_url: ArcSwapOption::empty(),
             cache: page::Cache::default(),
         }
     }
@@ -146,6 +148,11 @@ impl Exposition {
         self.store.load().as_deref().copied()
     }
 
+    /// Publishes the URL under which people reach the exporter, if there is one.
+    pub fn external_url_is(&self, url: Option<&str>) {
+        self.external_url.store(url.map(|url| Arc::new(url.to_owned())));
+    }
+
     fn change(&self, change: impl Fn(&mut Vec<Arc<Account>>)) {
         self.accounts.rcu(|accounts| {
             let mut accounts = Vec::clone(accounts);
@@ -173,6 +180,9 @@ impl Exposition {
         let live = |page: &mut String| {
             encode(&self.registry.gather(), page);
             self.with_current(|accounts| families::write_progress(accounts, page));
+            if let Some(url) = self.external_url.load_full() {
+                families::write_web_info(&url, page);
+            }
             if let Some(status) = self.store.load_full() {
                 families::write_store(*status, page);
             }

@@ -1,4 +1,4 @@
-//! Every panel of the dashboard has something to show when a real Prometheus scrapes the real exporter.
+//! Every panel and annotation of the dashboard has data when a real Prometheus scrapes the real exporter.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use clumio_exporter::simulator::Options;
 use clumio_exporter::time::Timestamp;
 
 use crate::harness::{ACCOUNT, Api, eventually};
-use crate::queries::{Query, queries};
+use crate::queries::{Query, annotations, queries};
 use crate::stack::{COMPRESSED, Pace, Stack};
 
 /// Rates over several scrapes.
@@ -27,11 +27,15 @@ fn dated_token() -> String {
     format!("e30.{}.c2lnbmF0dXJl", URL_SAFE_NO_PAD.encode(claims))
 }
 
-/// A busy account, whose token tells when it expires and whose numbers are audited.
+/// A busy account with late assets, whose token has an expiry and whose replica is audited.
 async fn stack() -> Stack {
     let history = Duration::from_hours(12);
     let api = Api::start(Options { history, tasks_per_day: 100_000, ..Options::default() }).await;
-    let keys = format!("{COMPRESSED}poll.audit_interval = \"2s\"\n");
+    // Of many assets, some have no backup within ten seconds.
+    let keys = format!(
+        "{COMPRESSED}poll.audit_interval = \"2s\"\nassets.max_age = \"10s\"\n\
+         web.external_url = \"https://monitoring.example.com/clumio\"\n"
+    );
     let stack = Stack::start(api, &keys, Pace::FAST).await;
     let token = dated_token();
     stack.api.simulator.issue_token(token.as_str());
@@ -52,9 +56,9 @@ async fn has_data(stack: &Stack, query: &Query) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_panel_has_data() {
+async fn every_panel_and_annotation_has_data() {
     let stack = stack().await;
-    for query in queries(RATE_INTERVAL, "5m") {
+    for query in queries(RATE_INTERVAL, "5m").into_iter().chain(annotations()) {
         let what = format!("{} has data: {}", query.panel, query.expression);
         eventually(&what, WITHIN, async || has_data(&stack, &query).await.then_some(())).await;
     }

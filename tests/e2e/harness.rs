@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use clumio_exporter::simulator::{Options, Simulator};
-use reqwest::Response;
+use reqwest::{Response, redirect};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -71,7 +71,8 @@ pub async fn eventually<T>(what: &str, within: Duration, mut look: impl AsyncFnM
 pub fn http() -> reqwest::Client {
     // Only the first call in a process can succeed.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = reqwest::Client::builder().no_proxy().no_gzip().timeout(Duration::from_secs(10));
+    let client = reqwest::Client::builder().no_proxy().no_gzip().redirect(redirect::Policy::none());
+    let client = client.timeout(Duration::from_secs(10));
     client.build().expect("the client must be built")
 }
 

@@ -12,6 +12,7 @@ mod cost;
 mod dashboard;
 mod exact;
 mod exposition;
+mod external_url;
 mod flips;
 mod harness;
 mod heads;

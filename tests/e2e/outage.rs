@@ -99,6 +99,7 @@ async fn more_requests_than_allowed_get_503_but_for_health() {
     let site = Site {
         show_entities: false,
         exposition: Arc::new(Exposition::new()),
+        external_url: None,
         telemetry_path: "/metrics".to_owned(),
         max_requests: 0,
         outcomes: Arc::new(|_| Box::pin(async { BTreeMap::new() })),
@@ -124,6 +125,7 @@ async fn health_fails_with_what_is_wrong() {
     let site = Site {
         show_entities: false,
         exposition: Arc::new(Exposition::new()),
+        external_url: None,
         telemetry_path: "/metrics".to_owned(),
         max_requests: 1,
         outcomes: Arc::new(|_| Box::pin(async { BTreeMap::new() })),

@@ -6,7 +6,6 @@
 //! is set to the simulated instant of its poll.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -34,10 +33,12 @@ const START: &str = "2026-03-02T12:00:00Z";
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// Instants of the API's clock.
-const DATED_BY_THE_API: [&str; 4] = [
+const DATED_BY_THE_API: [&str; 6] = [
     "clumio_exporter_replica_oldest_timestamp_seconds",
     "clumio_exporter_watermark_timestamp_seconds",
+    "clumio_failing_asset_since_timestamp_seconds",
     "clumio_last_ended_task_timestamp_seconds",
+    "clumio_late_asset_unprotected_since_timestamp_seconds",
     "clumio_oldest_open_task_timestamp_seconds",
 ];
 
@@ -51,7 +52,7 @@ const LEFT_OUT: [&str; 4] = [
     "process_",
 ];
 
-/// An alert by its name, category and type; both are empty where it is about an account.
+/// An alert by its name, severity and asset, which is empty if it is about tasks or an account.
 pub type Alert = (&'static str, &'static str, &'static str);
 
 /// A scripted API, the exporter that follows it, and every sample so far.
@@ -73,13 +74,18 @@ pub struct Recording {
 impl Recording {
     /// A world of these tasks, made for the instant at which the clock begins; minute 0 shows the initial sync.
     pub async fn start(tasks: impl FnOnce(Timestamp) -> Vec<Task>) -> Self {
+        Self::start_with("", tasks).await
+    }
+
+    /// The same with more keys of the configuration.
+    pub async fn start_with(keys: &str, tasks: impl FnOnce(Timestamp) -> Vec<Task>) -> Self {
         let zero = START.parse().expect("the start must be an instant");
         let api = Api::start(Options::scripted()).await;
         api.simulator.set_clock(zero);
         for task in tasks(zero) {
             api.simulator.add(task);
         }
-        let exporter = Exporter::following(&api, KEYS).await;
+        let exporter = Exporter::following(&api, &format!("{KEYS}{keys}")).await;
         let page = exporter.until("the initial sync succeeds", |page| page.is_up(ACCOUNT)).await;
         let (series, expected) = (BTreeMap::new(), Vec::new());
         let mut recording = Self {
@@ -230,7 +236,7 @@ impl Recording {
         });
         let expected = self.expected.iter().map(|(minute, alerts)| {
             json!({
-                "expr": "group by (account, alertname, category, type) (ALERTS{alertstate=\"firing\"})",
+                "expr": "group by (account, alertname, severity, asset) (ALERTS{alertstate=\"firing\"})",
                 "eval_time": format!("{minute}m"),
                 "exp_samples": alerts.iter().map(sample).collect::<Vec<_>>(),
             })
@@ -243,7 +249,6 @@ impl Recording {
         json!({
             "rule_files": [RULES],
             "evaluation_interval": "30s",
-            "group_eval_order": groups(),
             "tests": [test],
         })
     }
@@ -266,19 +271,10 @@ fn seconds(minute: usize) -> f64 {
     minute as f64 * MINUTE.as_secs_f64()
 }
 
-fn sample((name, category, task_type): &Alert) -> Value {
-    let mut labels = format!("{{account=\"{ACCOUNT}\",alertname=\"{name}\"");
-    if !category.is_empty() {
-        write!(labels, ",category=\"{category}\",type=\"{task_type}\"")
-            .expect("writing to memory must not fail");
-    }
-    json!({ "labels": labels + "}", "value": 1 })
-}
-
-/// The groups in the order of the file, in which promtool has to evaluate them.
-fn groups() -> Vec<String> {
-    let rules = std::fs::read_to_string(RULES).expect("the rules must be shipped");
-    rules.lines().filter_map(|line| line.strip_prefix("  - name: ")).map(str::to_owned).collect()
+fn sample((name, severity, asset): &Alert) -> Value {
+    let asset = if asset.is_empty() { String::new() } else { format!(",asset=\"{asset}\"") };
+    let labels = format!("{{account=\"{ACCOUNT}\",alertname=\"{name}\",severity=\"{severity}\"{asset}}}");
+    json!({ "labels": labels, "value": 1 })
 }
 
 fn run_promtool(file: &Path) {

@@ -1,6 +1,5 @@
-//! Grafana's alert rules are those for Prometheus, written in Grafana's way.
-//!
-//! They are made from those: with `UPDATE_GRAFANA=1` in the environment the first test writes them anew.
+//! Grafana's alert rules are generated from those for Prometheus: with `UPDATE_GRAFANA=1` in the environment the first
+//! test writes them.
 
 mod render;
 
@@ -10,39 +9,16 @@ use std::{env, fs};
 use serde_json::Value;
 
 use crate::names::Known;
+use crate::queries::DASHBOARD;
 use crate::{all, check_expressions, path, read, text_of, yaml};
-use render::{Group, Rule, Rules, render};
+use render::{DASHBOARD_LINK, Group, Rules, render};
 
 const PROMETHEUS: &str = "deploy/prometheus/clumio-rules.yml";
 const GRAFANA: &str = "deploy/grafana/provisioning/alerting/clumio-rules.yml";
 const README: &str = "deploy/grafana/README.md";
 
-/// One more, which Prometheus does not need: there, alerts and recording rules are in one file.
-const NOT_RECORDED: &str = r"
-alert: ClumioRulesNotLoaded
-expr: |
-  max without (instance, pod, container, endpoint) (clumio_up)
-    unless on () clumio:account_seen_timestamp
-for: 10m
-labels:
-  severity: critical
-annotations:
-  summary: The recording rules for Clumio are not loaded
-  description: >-
-    Prometheus scrapes the exporter and does not record what the alerts are made of, so none of them can fire.
-  runbook_url: deploy/grafana/README.md#clumiorulesnotloaded
-";
-
-/// The groups of alerts: those for Prometheus, and the one for Grafana alone.
 fn alerts() -> Vec<Group> {
-    let rules: Rules = yaml(PROMETHEUS);
-    let one = serde_saphyr::from_str(NOT_RECORDED).expect("the rule must be one");
-    let own = Group { name: "clumio-grafana-alerts".to_owned(), interval: "1m".to_owned(), rules: vec![one] };
-    let groups = rules.groups.into_iter().chain([own]).map(|group| {
-        let rules: Vec<Rule> = group.rules.into_iter().filter(|rule| rule.alert.is_some()).collect();
-        Group { rules, ..group }
-    });
-    groups.filter(|group| !group.rules.is_empty()).collect()
+    yaml::<Rules>(PROMETHEUS).groups
 }
 
 /// The rules that Grafana would read, each with the folder that it is in.
@@ -70,29 +46,26 @@ fn the_file_is_made_from_the_rules_for_prometheus() {
 }
 
 #[test]
-fn each_alert_is_there_under_its_name_with_its_severity_and_its_words() {
+fn each_alert_keeps_its_name_severity_times_and_annotations() {
     let mut rules = provisioned();
     for alert in alerts().iter().flat_map(|group| &group.rules) {
-        let name = alert.alert.as_deref().unwrap_or_default();
+        let name = alert.alert.as_str();
         let is_it =
             |rule: &Value| rule["title"] == name && rule["labels"]["severity"] == alert.labels["severity"];
         let at = rules.iter().position(|(_, rule)| is_it(rule)).unwrap_or_else(|| panic!("no {name}"));
         let (_, rule) = rules.remove(at);
         assert_eq!(text_of(&query(&rule)["model"]["expr"]).trim(), alert.expr.trim());
         assert_eq!(text_of(&rule["for"]), alert.wait.as_deref().unwrap_or("0s"), "{name}");
+        assert_eq!(rule.get("keepFiringFor").map(text_of), alert.keep_firing_for.as_deref(), "{name}");
         assert_eq!(rule["labels"], serde_json::json!(alert.labels), "{name}");
-        let annotations = rule["annotations"].as_object().expect("there must be annotations");
-        assert_eq!(annotations.len(), alert.annotations.len(), "{name}");
-        for (key, text) in annotations {
-            assert_eq!(text_of(text).replace("$values.A.Value", "$value"), alert.annotations[key], "{name}");
-        }
+        assert_eq!(rule["annotations"], serde_json::json!(alert.grafana_annotations()), "{name}");
     }
     assert!(rules.is_empty(), "{rules:?}");
 }
 
-/// Grafana asks for both: a uid for the whole of it, a title for each folder.
+/// A uid must be unique in Grafana, a title in its folder.
 #[test]
-fn no_two_rules_are_in_each_others_way() {
+fn uids_and_titles_are_unique() {
     let (mut uids, mut titles) = (BTreeSet::new(), BTreeSet::new());
     for (folder, rule) in provisioned() {
         let (uid, title) = (text_of(&rule["uid"]).to_owned(), text_of(&rule["title"]).to_owned());
@@ -116,7 +89,7 @@ fn a_failed_query_is_not_silent_and_no_series_is_no_alert() {
     }
 }
 
-/// Grafana takes a dollar for a variable of the environment everywhere but in annotations.
+/// Grafana reads a dollar as a variable of the environment everywhere but in annotations.
 #[test]
 fn only_annotations_and_the_data_source_have_a_dollar() {
     for (_, mut rule) in provisioned() {
@@ -127,21 +100,31 @@ fn only_annotations_and_the_data_source_have_a_dollar() {
 }
 
 #[test]
-fn every_expression_is_parsed_and_names_what_is_there() {
+fn expressions_are_valid_and_their_names_exist() {
     let known = Known::new();
     let rules = provisioned();
     let expressions: Vec<_> =
         rules.iter().map(|(_, rule)| text_of(&query(rule)["model"]["expr"]).to_owned()).collect();
     check_expressions(&expressions);
     for expression in &expressions {
-        known.check(expression, true);
+        known.check(expression);
     }
 }
 
 #[test]
-fn the_readme_has_what_the_environment_must_set_and_what_to_do_for_the_one_alert_more() {
+fn the_readme_has_what_the_environment_must_set() {
     let readme = read(README);
-    for text in ["CLUMIO_PROMETHEUS_URL", "CLUMIO_PROMETHEUS_UID", "\n### ClumioRulesNotLoaded\n"] {
+    for text in ["CLUMIO_PROMETHEUS_URL", "CLUMIO_PROMETHEUS_UID"] {
         assert!(readme.contains(text), "{text}");
     }
+}
+
+#[test]
+fn alerts_link_to_the_list_of_alerts_of_the_dashboard() {
+    let dashboard: Value = serde_json::from_str(&read(DASHBOARD)).expect("the dashboard must be JSON");
+    let [(_, uid), (_, panel)] = DASHBOARD_LINK;
+    assert_eq!(dashboard["uid"], uid);
+    let mut lists = all(&dashboard["panels"]).filter(|panel| panel["type"] == "alertlist");
+    let list = lists.next().expect("the dashboard must have a list of alerts");
+    assert_eq!(list["id"].to_string(), panel);
 }

@@ -1,4 +1,5 @@
-//! What is shipped for Grafana, held to what the exporter serves, to the rules for Prometheus, and to Grafana's types.
+//! The dashboard and the alert rules for Grafana match the metrics of the exporter, the rules for Prometheus and Grafana's
+//! own types.
 
 mod alerting;
 mod dashboard;

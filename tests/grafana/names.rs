@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::page::{families, page};
-use crate::{all, yaml};
 
 /// Words that stand where a metric could: operators, and aggregations that have `by` or `without` behind them.
 const WORDS: [&str; 10] = ["and", "or", "unless", "bool", "offset", "sum", "max", "min", "count", "avg"];
+
+/// What Prometheus itself records of each scrape.
+const OF_PROMETHEUS: &str = "up";
 
 /// Behind these are labels in parentheses.
 const LISTS: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "group_right"];
@@ -14,10 +16,9 @@ const LISTS: [&str; 6] = ["by", "without", "on", "ignoring", "group_left", "grou
 /// Labels that Prometheus adds when it scrapes, and that of buckets.
 const ADDED: [&str; 6] = ["job", "instance", "pod", "container", "endpoint", "le"];
 
-/// What can be asked for: the families of the page with their labels, and what the rules record.
+/// The families of the exposition with their labels.
 pub struct Known {
     served: BTreeMap<String, BTreeSet<String>>,
-    recorded: BTreeSet<String>,
 }
 
 /// The names in an expression.
@@ -35,24 +36,15 @@ pub struct Names {
 impl Known {
     pub fn new() -> Self {
         let served = families(&page()).into_iter().map(|(name, family)| (name, family.labels)).collect();
-        let mut recorded = BTreeSet::new();
-        for file in ["deploy/prometheus/clumio-rules.yml", "deploy/prometheus/clumio-expected.yml"] {
-            let rules: serde_json::Value = yaml(file);
-            let rules = all(&rules["groups"]).flat_map(|group| all(&group["rules"]));
-            recorded.extend(rules.filter_map(|rule| rule["record"].as_str()).map(str::to_owned));
-        }
-        // The list of what is expected is for users to fill.
-        recorded
-            .extend(["clumio:backup_expected_seconds", "clumio:open_task_limit_seconds"].map(str::to_owned));
-        Self { served, recorded }
+        Self { served }
     }
 
-    /// Checks every name in an expression; the recorded ones are known only `with_rules`.
-    pub fn check(&self, expression: &str, with_rules: bool) {
+    /// Checks every name in an expression.
+    pub fn check(&self, expression: &str) {
         let names = Names::of(expression);
         for metric in &names.metrics {
-            let is_recorded = with_rules && (self.recorded.contains(metric) || metric == "up");
-            assert!(is_recorded || self.labels(metric).is_some(), "there is no {metric}: {expression}");
+            let is_known = metric == OF_PROMETHEUS || self.labels(metric).is_some();
+            assert!(is_known, "there is no {metric}: {expression}");
         }
         for (metric, label) in &names.selected {
             let is_label = match self.labels(metric) {
@@ -121,7 +113,7 @@ fn without_values(expression: &str) -> String {
 }
 
 #[test]
-fn names_are_told_from_functions_and_values() {
+fn names_are_distinguished_from_functions_and_values() {
     let expression =
         r#"rate(a_total{x="b{c", y!~"d"}[5m]) / on (k, l) group_left (m) max by (n) (o offset 10m) > 1e3"#;
     let owned = |list: &[&str]| list.iter().map(|it| (*it).to_owned()).collect();
@@ -137,11 +129,11 @@ fn names_are_told_from_functions_and_values() {
 #[test]
 #[should_panic(expected = "there is no clumio_task")]
 fn a_metric_that_is_not_served_is_found() {
-    Known::new().check("sum(clumio_task)", true);
+    Known::new().check("sum(clumio_task)");
 }
 
 #[test]
 #[should_panic(expected = "clumio_tasks has no reason")]
 fn a_label_of_another_metric_is_found() {
-    Known::new().check(r#"clumio_tasks{reason="auth"}"#, true);
+    Known::new().check(r#"clumio_tasks{reason="auth"}"#);
 }

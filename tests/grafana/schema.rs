@@ -69,7 +69,16 @@ fn the_dashboard_has_the_types_of_grafana() {
 #[test]
 fn a_misspelt_key_is_found_at_any_depth() {
     let dashboard = read(DASHBOARD);
-    for key in ["graphTooltip", "includeAll", "legendFormat", "reduceOptions", "fillOpacity", "yHistogram"] {
+    for key in [
+        "graphTooltip",
+        "includeAll",
+        "alertName",
+        "titleFormat",
+        "legendFormat",
+        "reduceOptions",
+        "fillOpacity",
+        "yHistogram",
+    ] {
         let misspelt = format!("{key}s");
         let changed = dashboard.replacen(&format!("\"{key}\":"), &format!("\"{misspelt}\":"), 1);
         let output = compile(&changed);

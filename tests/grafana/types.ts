@@ -1,7 +1,7 @@
 // What a dashboard file may have in it, by Grafana's own types. They leave open what the options of a panel are, and its
 // queries: here each kind of panel has those of its plugin, so that a misspelt key is an error at any depth.
 
-import type { Dashboard as AnyDashboard, DataSourceRef, FieldConfig, FieldConfigSource, Panel, RowPanel } from '@grafana/schema';
+import type { AnnotationQuery, Dashboard as AnyDashboard, DataSourceRef, FieldConfig, FieldConfigSource, Panel, RowPanel } from '@grafana/schema';
 import type { FieldConfig as HeatmapField, Options as HeatmapOptions } from '@grafana/schema/dist/esm/raw/composable/heatmap/panelcfg/x/HeatmapPanelCfg_types.gen';
 import type { Options as StatOptions } from '@grafana/schema/dist/esm/raw/composable/stat/panelcfg/x/StatPanelCfg_types.gen';
 import type { FieldConfig as TableField, Options as TableOptions } from '@grafana/schema/dist/esm/raw/composable/table/panelcfg/x/TablePanelCfg_types.gen';
@@ -43,9 +43,38 @@ interface PanelOf<Type extends string, Options, Custom> extends Omit<Panel, 'typ
   targets: Query[];
 }
 
-interface TypedDashboard extends Omit<AnyDashboard, 'panels'> {
+// The schema has no types of the list of alerts. These are the options that Grafana 10 to 12 write.
+interface AlertList extends Omit<Panel, 'type' | 'options' | 'fieldConfig' | 'targets'> {
+  type: 'alertlist';
+  options: {
+    alertInstanceLabelFilter: string;
+    alertName: string;
+    dashboardAlerts: boolean;
+    datasource: string;
+    groupBy: string[];
+    groupMode: 'default' | 'custom';
+    maxItems: number;
+    showInactiveAlerts: boolean;
+    sortOrder: 1 | 2 | 3 | 4 | 5;
+    stateFilter: Record<'error' | 'firing' | 'noData' | 'normal' | 'pending' | 'recovering', boolean>;
+    viewMode: 'list' | 'stat';
+  };
+}
+
+interface Annotation extends AnnotationQuery {
+  expr: string;
+  step: string;
+  titleFormat: string;
+  textFormat: string;
+  tagKeys: string;
+  useValueForTime: boolean;
+}
+
+interface TypedDashboard extends Omit<AnyDashboard, 'annotations' | 'panels'> {
+  annotations: { list: Annotation[] };
   panels: (
     | RowPanel
+    | AlertList
     | PanelOf<'stat', StatOptions, never>
     | PanelOf<'timeseries', LineOptions, LineField>
     | PanelOf<'heatmap', HeatmapOptions, HeatmapField>

@@ -41,6 +41,8 @@ REFUSED = {
     "a number as text": {"config": {"poll": {"page_size": "100"}}},
     "a page that is too large": {"config": {"poll": {"page_size": 10001}}},
     "what the chart sets itself": {"config": {"web": {"listen_address": ":80"}}},
+    "an objective without an age": {"config": {"assets": {"objectives": [{"name": "scratch-*"}]}}},
+    "an external URL without a scheme": {"config": {"web": {"external_url": "m.example.com"}}},
     "a state directory": {"config": {"state": {"directory": "/tmp"}}},
     "a token": {"accounts": [{**MINIMAL["accounts"][0], "token": "secret"}]},
     "an account without a token": {"accounts": [{"name": "prod", "base_url": "https://example.com"}]},
@@ -168,14 +170,22 @@ def test_the_pod_is_a_new_one_when_the_config_changes_and_only_then(tmp_path):
 def test_the_rules_and_dashboards_are_those_of_the_repository(tmp_path):
     found = render(yaml.safe_load((CHART / "ci" / "operator-values.yaml").read_text()), tmp_path)
     rules = yaml.safe_load((DEPLOY / "prometheus" / "clumio-rules.yml").read_text())
-    *shipped, expected = only("PrometheusRule", found)["spec"]["groups"]
+    *shipped, own = only("PrometheusRule", found)["spec"]["groups"]
+    assert own["name"] == "clumio-service-level"
+    for rule in (rule for group in rules["groups"] for rule in group["rules"]):
+        rule["annotations"]["runbook_url"] = f"https://wiki.example.com/clumio#{rule['alert'].lower()}"
     assert shipped == rules["groups"]
-    assert expected["name"] == "clumio-expected"
     dashboards = found["ConfigMap", "release-clumio-exporter-dashboards"]["data"]
     files = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
     assert sorted(dashboards) == [it.name for it in files] != []
     for file in files:
         assert json.loads(dashboards[file.name]) == json.loads(file.read_text())
+
+
+def test_the_alerts_link_to_the_runbook_of_the_repository_by_default(tmp_path):
+    found = render(minimal_with({"prometheusRule": {"enabled": True}}), tmp_path)
+    rules = yaml.safe_load((DEPLOY / "prometheus" / "clumio-rules.yml").read_text())
+    assert only("PrometheusRule", found)["spec"]["groups"] == rules["groups"]
 
 
 def test_the_package_has_what_the_links_lead_to(tmp_path):

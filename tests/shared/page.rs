@@ -29,6 +29,7 @@ pub fn page() -> String {
     account.succeeded(snapshot(), Duration::from_secs(1), Timestamp::UNIX_EPOCH);
     let at = Some(Timestamp::UNIX_EPOCH);
     exposition.store_is(StoreStatus { bytes: Some(1), last_write: at, recovered: at });
+    exposition.external_url_is(Some("https://monitoring.example.com/clumio"));
     String::from_utf8(exposition.page().plain().to_vec()).expect("the page must be text")
 }
 

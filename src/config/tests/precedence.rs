@@ -13,6 +13,7 @@ fn the_defaults_are_those_that_the_product_promises() {
         settings.web,
         Web {
             listen_address: ":10317".to_owned(),
+            external_url: None,
             telemetry_path: "/metrics".to_owned(),
             config_file: None,
             max_requests: 40,

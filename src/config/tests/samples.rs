@@ -13,8 +13,16 @@ use super::{file, no_variables};
 const SAMPLE: &str = "clumio-exporter.toml";
 
 /// The keys that have no default, or one that depends on other keys, so that the sample shows only an example.
-const EXAMPLES: [&str; 7] =
-    ["token_env", "organizational_unit", "ca_file", "config_file", "directory", "retention", "objectives"];
+const EXAMPLES: [&str; 8] = [
+    "external_url",
+    "token_env",
+    "organizational_unit",
+    "ca_file",
+    "config_file",
+    "directory",
+    "retention",
+    "objectives",
+];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{Assets, LogFormat, MaxAge};
+use super::super::{Assets, Flags, LogFormat, MaxAge};
 use super::{assert_refused, with_account};
 
 #[test]
@@ -69,6 +69,57 @@ fn a_telemetry_path_is_plain_and_free() {
         ],
     );
     assert_eq!(with_account("web.telemetry_path = '/a/b'").settings().web.telemetry_path, "/a/b");
+}
+
+#[test]
+fn an_external_url_is_absolute_and_has_only_a_path() {
+    let example = "\"https://monitoring.example.com/clumio\"";
+    let absolute = format!("external_url: not an absolute http or https URL; write one, such as {example}");
+    let published = "external_url: contains a user or a password; remove it: the URL is published";
+    let tail = "external_url: has a query or a fragment; remove what follows the ? or #";
+    let plain = "external_url: the path may only have letters, digits, . _ ~ - and single slashes";
+    let taken =
+        "external_url: the path begins with /-/ or /api/, which are served already; choose another path";
+    assert_refused(
+        "web",
+        &[
+            (
+                r#"external_url = "/clumio""#,
+                &format!(
+                    "external_url: not a URL (relative url without a base); write an absolute one, such as {example}"
+                ),
+            ),
+            (r#"external_url = "ftp://m.example.com""#, &absolute),
+            (r#"external_url = "https:m.example.com""#, &absolute),
+            (r#"external_url = "m.example.com:443""#, &absolute),
+            (r#"external_url = "https://user@m.example.com""#, published),
+            (r#"external_url = "https://:secret@m.example.com""#, published),
+            (r#"external_url = "https://m.example.com?""#, tail),
+            (r#"external_url = "https://m.example.com/#top""#, tail),
+            (r#"external_url = "https://m.example.com/a b""#, plain),
+            (r#"external_url = "https://m.example.com/a//b""#, plain),
+            (r#"external_url = "https://m.example.com/{x}""#, plain),
+            (r#"external_url = "https://m.example.com/-""#, taken),
+            (r#"external_url = "https://m.example.com/api/clumio""#, taken),
+            (r#"external_url = """#, "external_url: is empty; write a value, or leave the key out"),
+            ("external_url = true", "external_url: true is not text; put it in quotes"),
+        ],
+    );
+}
+
+#[test]
+fn an_external_url_comes_from_the_file_the_environment_or_a_flag() {
+    let file = || with_account("web.external_url = 'https://m.example.com/file/'");
+    let name = "CLUMIO_EXPORTER__WEB__EXTERNAL_URL";
+    let flags = Flags { external_url: Some("https://m.example.com/flag".to_owned()), ..Flags::default() };
+    for (given, path) in [
+        (file(), "/file"),
+        (file().variable(name, "https://m.example.com/variable"), "/variable"),
+        (file().variable(name, "https://m.example.com/variable").flags(flags), "/flag"),
+    ] {
+        let url = given.settings().web.external_url.expect("the URL must be set");
+        assert_eq!(url.as_str(), format!("https://m.example.com{path}"));
+    }
 }
 
 #[test]

@@ -11,9 +11,9 @@ mod rules;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use clumio_exporter::simulator::Options;
+use clumio_exporter::simulator::{Entity, Options, Subject};
 
-use crate::harness::{Api, Config, DEADLINE, Exporter, eventually};
+use crate::harness::{ACCOUNT, Api, Config, DEADLINE, Exporter, eventually};
 
 pub use alertmanager::Alertmanager;
 pub use pager::Pager;
@@ -49,6 +49,28 @@ pub fn labels(pairs: &[(&str, &str)]) -> Labels {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
+/// A volume as the subject of tasks, named by this.
+pub fn volume(asset: &str) -> Subject {
+    let entity =
+        Entity { id: format!("id-of-{asset}"), entity_type: "aws_ebs_volume", value: asset.to_owned() };
+    Subject { primary: Some(entity), parent: None }
+}
+
+/// The alert of a volume that began to fail less than a day ago.
+pub fn backup_failing(asset: &str, category: &str, task_type: &str) -> Labels {
+    labels(&[
+        ("account", ACCOUNT),
+        ("alertname", "ClumioBackupFailing"),
+        ("asset", asset),
+        ("asset_id", &format!("id-of-{asset}")),
+        ("asset_type", "aws_ebs_volume"),
+        ("category", category),
+        ("job", JOB),
+        ("severity", "warning"),
+        ("type", task_type),
+    ])
+}
+
 // === impl Stack ===
 
 impl Stack {
@@ -61,7 +83,7 @@ impl Stack {
         exporter.config.replace("127.0.0.1:0", &exporter.address.to_string());
         let prometheus = Prometheus::start(exporter.address, &alertmanager, pace).await;
         let stack = Self { prometheus, alertmanager, pager, exporter: Some(exporter), api };
-        stack.until("a poll succeeds", "clumio:up == 1").await;
+        stack.until("a poll succeeds", "clumio_up == 1").await;
         stack
     }
 

@@ -23,6 +23,8 @@ pub struct Pager {
 pub struct Notification {
     pub labels: Labels,
     pub is_firing: bool,
+    /// The annotation `link`; empty without one.
+    pub link: String,
     /// When the alert began; a second notification of the same alert has the same instant.
     pub starts_at: Timestamp,
     pub received: Timestamp,
@@ -66,6 +68,7 @@ impl Notification {
         Self {
             labels: serde_json::from_value(alert["labels"].clone()).expect("an alert must have labels"),
             is_firing: alert["status"] == "firing",
+            link: alert["annotations"]["link"].as_str().unwrap_or_default().to_owned(),
             starts_at: starts_at.parse().expect("a start must be an instant"),
             received: Timestamp::now(),
         }

@@ -133,7 +133,7 @@ fn config_text(exporter: SocketAddr, alertmanager: SocketAddr, pace: Pace) -> St
     let interval = pace.interval;
     format!(
         "global: {{scrape_interval: {interval}s, scrape_timeout: {interval}s, evaluation_interval: {interval}s}}\n\
-         rule_files: [clumio-rules.yml, clumio-expected.yml]\n\
+         rule_files: [clumio-rules.yml]\n\
          alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}}]}}\n\
          scrape_configs: [{{job_name: {JOB}, static_configs: [{{targets: ['{exporter}']}}]}}]\n"
     )

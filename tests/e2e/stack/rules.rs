@@ -1,4 +1,4 @@
-//! The shipped rules, with the edits by which hours become seconds.
+//! The shipped rules, edited so that minutes become seconds.
 
 use std::fs;
 use std::path::Path;
@@ -9,8 +9,8 @@ pub const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/prometheu
 /// How much faster than shipped everything goes.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// How many seconds a failure alerts, in place of an hour.
-    pub range: u64,
+    /// How many seconds an alert keeps firing, in place of 15 minutes.
+    pub hold: u64,
     /// How many seconds there are between scrapes, and between evaluations of each group.
     pub interval: u64,
     /// How many seconds data may be old beside three poll intervals, in place of two minutes.
@@ -21,23 +21,20 @@ pub struct Pace {
 
 impl Pace {
     /// For a few kinds.
-    pub const FAST: Self = Self { range: 20, interval: 1, age: 10 };
+    pub const FAST: Self = Self { hold: 20, interval: 1, age: 10 };
 
-    /// Copies the rules into `folder`, with three edits: the range of failures, the intervals of the groups, and how
-    /// old data may be.
+    /// Copies the rules into `folder`, with three edits: how long alerts keep firing, the intervals of the groups, and
+    /// how old data may be.
     pub fn copy_rules(self, folder: &Path) {
-        let expected = fs::read_to_string(format!("{SHIPPED}/clumio-expected.yml"));
-        let expected = expected.expect("the expected kinds must be shipped");
-        fs::write(folder.join("clumio-expected.yml"), expected).expect("a rule file must be written");
         let rules = fs::read_to_string(format!("{SHIPPED}/clumio-rules.yml"));
         let rules = self.edited(&rules.expect("the rules must be shipped"));
         fs::write(folder.join("clumio-rules.yml"), rules).expect("a rule file must be written");
     }
 
     fn edited(self, rules: &str) -> String {
-        let Self { range, interval, age } = self;
-        let recent = "increase(clumio:tasks_ended_total[";
-        let rules = replace_once(rules, &format!("{recent}1h])"), &format!("{recent}{range}s])"));
+        let Self { hold, interval, age } = self;
+        let rules = rules.replace("keep_firing_for: 15m", &format!("keep_firing_for: {hold}s"));
+        let rules = replace_once(&rules, "offset 15m", &format!("offset {hold}s"));
         let rules = replace_once(&rules, "_interval_seconds) + 120", &format!("_interval_seconds) + {age}"));
         let rules = replace_once(&rules, "for: 2m\n", "for: 2s\n");
         let lines = rules.lines().map(|line| match line.strip_prefix("    interval: ") {

@@ -9,7 +9,7 @@ const HEAD: &str = "\
 # The alerts of deploy/prometheus/clumio-rules.yml as Grafana's own rules. Made from that file: do not edit it here, see
 # README.md. Use either the alerts there or these: with both, everything is notified twice.
 #
-# They need the recording rules of that file in the Prometheus that CLUMIO_PROMETHEUS_UID names.
+# Grafana has no `query` in annotations, so these link to the dashboard instead of the exporter's pages.
 #
 # A rule fires for each series that its query gives, whatever the value, as in Prometheus. No series is no alert:
 # where absence is the fault, the query itself gives a series. A query that fails alerts as DatasourceError.
@@ -20,8 +20,14 @@ apiVersion: 1
 groups:
 ";
 
-/// How long a line of a text is, without what it is indented by.
+/// The length of a folded line without its indentation.
 const WIDTH: usize = 100;
+
+/// The annotation that only Prometheus can expand.
+const LINK: &str = "link";
+
+/// The annotations in its place: the dashboard and its list of alerts.
+pub const DASHBOARD_LINK: [(&str, &str); 2] = [("__dashboardUid__", "clumio-exporter"), ("__panelId__", "2")];
 
 /// A file of rules.
 #[derive(Deserialize)]
@@ -39,20 +45,35 @@ pub struct Group {
     pub rules: Vec<Rule>,
 }
 
-/// A rule of either sort. What is not here would be lost on the way to Grafana: hence nothing unknown is taken.
+/// An alert. Unknown keys are rejected, because they would be missing in Grafana.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
-    #[serde(rename = "record")]
-    _record: Option<String>,
-    pub alert: Option<String>,
+    pub alert: String,
     pub expr: String,
     #[serde(rename = "for")]
     pub wait: Option<String>,
+    pub keep_firing_for: Option<String>,
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
+}
+
+// === impl Rule ===
+
+impl Rule {
+    /// The annotations as Grafana has them. There, `$value` is a text about all queries.
+    pub fn grafana_annotations(&self) -> BTreeMap<String, String> {
+        let mut annotations = self.annotations.clone();
+        for text in annotations.values_mut() {
+            *text = text.replace("$value", "$values.A.Value");
+        }
+        if annotations.remove(LINK).is_some() {
+            annotations.extend(DASHBOARD_LINK.map(|(key, text)| (key.to_owned(), text.to_owned())));
+        }
+        annotations
+    }
 }
 
 /// The file for Grafana.
@@ -82,21 +103,23 @@ fn severity(rule: &Rule) -> &str {
 }
 
 fn render_rule(rule: &Rule) -> String {
-    let title = rule.alert.as_deref().expect("an alert must have a name");
+    let title = &rule.alert;
     let uid = format!("{}-{}", title.to_lowercase(), severity(rule));
     let wait = rule.wait.as_deref().unwrap_or("0s");
+    let keep_firing_for = rule
+        .keep_firing_for
+        .as_ref()
+        .map_or_else(String::new, |time| format!("        keepFiringFor: {time}\n"));
     let expression = indented(16, rule.expr.trim_end().lines().map(str::to_owned));
-    // In Grafana $value is a text that tells of all queries.
-    let annotations =
-        rule.annotations.iter().map(|(key, text)| (key, text.replace("$value", "$values.A.Value")));
-    let annotations = indented(10, annotations.flat_map(|(key, text)| folded(key, &text)));
+    let annotations = rule.grafana_annotations();
+    let annotations = indented(10, annotations.iter().flat_map(|(key, text)| folded(key, text)));
     let labels = indented(10, rule.labels.iter().map(|(key, text)| format!("{key}: {}", quoted(text))));
     format!(
         "      - uid: {uid}
         title: {title}
         condition: B
         for: {wait}
-        noDataState: OK
+{keep_firing_for}        noDataState: OK
         execErrState: Error
         isPaused: false
         labels:
@@ -123,7 +146,7 @@ fn render_rule(rule: &Rule) -> String {
     )
 }
 
-/// A key with a text in as many lines as it takes; YAML makes them one again.
+/// A key with a folded text, which YAML reads as one line.
 fn folded(key: &str, text: &str) -> Vec<String> {
     let mut lines = vec![format!("{key}: >-")];
     for word in text.split(' ') {

@@ -64,8 +64,14 @@ would write every whole number with a fraction, which the exporter refuses.
 {{- range $table, $keys := $tables }}
 {{- if $keys }}
 [{{ $table }}]
-{{- range $key, $value := $keys }}
+{{- range $key, $value := omit $keys "objectives" }}
 {{- if not (kindIs "invalid" $value) }}
+{{ include "clumio-exporter.key" (dict "key" $key "value" $value) }}
+{{- end }}
+{{- end }}
+{{- range $keys.objectives }}
+[[{{ $table }}.objectives]]
+{{- range $key, $value := . }}
 {{ include "clumio-exporter.key" (dict "key" $key "value" $value) }}
 {{- end }}
 {{- end }}
