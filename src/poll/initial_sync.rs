@@ -5,9 +5,10 @@
 //! it has not read. The first response gives the baseline, which is persisted with the open tasks. The poll that
 //! follows ends the sync: only then something is published.
 
+use super::follow::read_open;
 use super::listing::{Piece, Range};
 use super::reader::{Reader, Sightings};
-use super::{Error, Poller, read_open};
+use super::{Error, Poller};
 use crate::clumio::{Filter, TaskList};
 use crate::store::{self, AccountState, Completes, PollInstant, SliceCommit, Source};
 use crate::task::LISTED_FOR;

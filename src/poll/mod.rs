@@ -48,35 +48,28 @@ mod audit;
 mod clock;
 mod comparison;
 mod error;
+mod follow;
 mod history;
 mod initial_sync;
 mod listing;
 mod progress;
 mod reader;
 mod repair;
+mod since;
 
-use std::collections::HashSet;
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
-
-use tracing::warn;
 
 pub use error::{BackgroundError, Error, Job};
 pub use progress::Progress;
 
 use audit::Audit;
-use clock::{ApiClock, Reading, Response};
+use clock::{ApiClock, Response};
 use history::History;
-use listing::{Piece, Range};
-use reader::{Reader, Sightings};
 
-use crate::clumio::{Filter, TaskList};
-use crate::store::{
-    self, AccountState, Completes, PollCommit, PollInstant, Replica, Rules, SliceCommit, Snapshot, Source,
-};
-use crate::task::{LISTED_FOR, Task, TaskId};
-use crate::time::{Moment, Timestamp, earlier};
+use crate::clumio::TaskList;
+use crate::store::{self, Replica, Rules, Snapshot};
+use crate::time::Moment;
 
 /// How an account is polled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,12 +124,6 @@ pub enum Background {
     More,
     /// Nothing until the next poll.
     Done,
-}
-
-/// What a poll has yet to find.
-struct Unseen {
-    open: HashSet<TaskId>,
-    newest: Option<TaskId>,
 }
 
 // === impl Poller ===
@@ -259,112 +246,6 @@ impl<L: TaskList> Poller<L> {
         Ok(report)
     }
 
-    /// Reads what changed, and commits it.
-    async fn follow(&mut self) -> Result<Report, Error> {
-        let state = self.replica.load().await?.ok_or(store::Error::Replaced)?;
-        let newest = self.replica.newest().await?;
-        let mut unseen = Unseen::new(self.replica.followed().await?, newest.as_ref());
-        let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
-        let mut rows = Sightings::default();
-        read_open(&mut reader, &mut rows).await?;
-        rows.iter().for_each(|task| unseen.see_open(task));
-        let reading = self.clock.at(reader.first_response(), self.options.rules.overlap);
-        let newest = newest.map(|(created, _)| created);
-        let (from, gap_until) = listed_from(&state, reading, newest, &self.options);
-        let source = match state.sync_from {
-            Some(_) => Source::InitialSync,
-            None => {
-                Source::Poll { counts_from: counts_from(&state, reading, newest, self.options.rules.overlap) }
-            }
-        };
-        self.list_new(&mut reader, (from, source, reading.now), &mut rows, &mut unseen).await?;
-        let (missing, vanished_offset) = self.look_up_missing(&mut reader, &unseen, &mut rows).await?;
-        (self.page_size, self.vanished_offset) = (reader.page_size(), vanished_offset);
-        self.commit(PollCommit {
-            tasks: rows.into_tasks(),
-            source,
-            now: reading.now,
-            missing,
-            sees_newest: unseen.newest.is_none(),
-            has_published: self.has_published,
-            gap_until,
-        })
-        .await
-    }
-
-    /// Lists what was created since `from`, oldest first. If it is more than fits in memory, all but the last part is
-    /// committed on the way.
-    async fn list_new(
-        &self,
-        reader: &mut Reader<'_, L>,
-        (from, source, now): (Timestamp, Source, PollInstant),
-        rows: &mut Sightings,
-        unseen: &mut Unseen,
-    ) -> Result<(), Error> {
-        let mut pieces = vec![Range { from, to: None }];
-        let mut new: Vec<Task> = Vec::new();
-        while let Some(piece) = pieces.pop() {
-            match reader.piece(piece).await? {
-                Piece::Complete { tasks, .. } => {
-                    for task in &tasks {
-                        unseen.see_new(task);
-                    }
-                    new.extend(tasks);
-                }
-                Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
-            }
-            if new.len() as u64 >= self.options.max_rows && !pieces.is_empty() {
-                let tasks = std::mem::take(&mut new);
-                let completes = match (source, pieces.last()) {
-                    (Source::InitialSync, Some(next)) => Completes::InitialSyncUntil(next.from),
-                    _ => Completes::Nothing,
-                };
-                self.replica.commit_slice(SliceCommit { tasks, source, now, completes }).await?;
-            }
-        }
-        rows.see_all(new);
-        Ok(())
-    }
-
-    /// Looks up the open tasks that no listing has shown, and as many vanished ones as fit the last batch. Gives those that
-    /// are still missing, and the vanished task with which the next poll continues.
-    async fn look_up_missing(
-        &self,
-        reader: &mut Reader<'_, L>,
-        unseen: &Unseen,
-        rows: &mut Sightings,
-    ) -> Result<(Vec<TaskId>, u64), Error> {
-        let mut ids: Vec<TaskId> = unseen.open.iter().cloned().collect();
-        ids.sort();
-        let missing = ids.len();
-        let batch = u64::from(self.options.id_batch_size.min(reader.limit()).max(1));
-        let free = if ids.is_empty() { batch } else { (batch - ids.len() as u64 % batch) % batch };
-        let vanished = self.replica.vanished(self.vanished_offset, free).await?;
-        let has_all = (vanished.len() as u64) < free;
-        let next_vanished = if has_all { 0 } else { self.vanished_offset + free };
-        ids.extend(vanished);
-        reader.look_up(ids.clone(), self.options.id_batch_size, rows).await?;
-        ids.truncate(missing);
-        ids.retain(|id| !rows.contains(id));
-        Ok((ids, next_vanished))
-    }
-
-    async fn commit(&mut self, poll: PollCommit) -> Result<Report, Error> {
-        let (snapshot, outcome) = self.replica.commit_poll(poll).await?;
-        match outcome {
-            Ok(()) => {
-                let snapshot = Arc::new(snapshot);
-                self.has_published = true;
-                self.committed = Some(Arc::clone(&snapshot));
-                Ok(Report { snapshot, uncommitted: None })
-            }
-            Err(error) => {
-                let snapshot = snapshot.with_counters_of(self.committed.as_deref());
-                Ok(Report { snapshot: Arc::new(snapshot), uncommitted: Some(error) })
-            }
-        }
-    }
-
     /// Forgets what was known of a database that was damaged: the next poll begins cold.
     fn forget(&mut self) {
         self.replica.close();
@@ -372,86 +253,5 @@ impl<L: TaskList> Poller<L> {
         (self.committed, self.has_published) = (None, false);
         self.history = History::default();
         self.audit = Audit::default();
-    }
-}
-
-/// Reads the open tasks once. Rows that it misses are looked up.
-async fn read_open<L: TaskList>(reader: &mut Reader<'_, L>, rows: &mut Sightings) -> Result<(), Error> {
-    let take = |page: crate::clumio::Page, _| {
-        rows.see_all(page.tasks);
-        ControlFlow::Continue(())
-    };
-    Ok(reader.read(&Filter::Open, take).await?)
-}
-
-/// The creation time from which a poll lists what is new; and, if that is later than it should be because the API does not
-/// look back as far, the same time once more.
-fn listed_from(
-    state: &AccountState,
-    reading: Reading,
-    newest: Option<Timestamp>,
-    options: &Options,
-) -> (Timestamp, Option<Timestamp>) {
-    let now = reading.now;
-    let overlap = options.rules.overlap;
-    let server = earliest_time(state, reading);
-    let watermark = newest.map_or(state.marks.covered_from, |newest| earlier(newest, overlap));
-    let from = state.sync_from.map_or(watermark, |sync_from| watermark.min(earlier(sync_from, overlap)));
-    let from = from.min(earlier(server, overlap));
-    let oldest = earlier(server.min(now.local), LISTED_FOR);
-    if from >= oldest {
-        return (from, None);
-    }
-    warn!(
-        since = %from,
-        listed_from = %oldest,
-        "the last poll is longer ago than the API looks back: tasks that were created and ended between the two are in no \
-         number"
-    );
-    (oldest, Some(oldest))
-}
-
-/// The creation time from which a poll counts what it reads first as created: the earliest of baseline, watermark and T,
-/// minus the overlap. What was created before the replica covers anything is not news, though it is listed when T moves
-/// back. As long as the replica is empty, nothing tells what it covers, and the local clock at the beginning counts too.
-fn counts_from(
-    state: &AccountState,
-    reading: Reading,
-    newest: Option<Timestamp>,
-    overlap: Duration,
-) -> Timestamp {
-    let is_baseline_ahead = state.marks.baseline > reading.now.time;
-    let reading = Reading { confirmed: reading.confirmed.filter(|_| is_baseline_ahead), ..reading };
-    let earliest = state.marks.baseline.min(earliest_time(state, reading));
-    if let Some(newest) = newest.filter(|newest| *newest >= state.marks.covered_from) {
-        return earlier(newest.min(earliest), overlap).max(state.marks.covered_from);
-    }
-    let local_baseline = earlier(reading.now.local, reading.now.elapsed);
-    earlier(earliest.min(local_baseline), overlap)
-}
-
-/// The earliest time that it may be. One that is not confirmed and is earlier than what the replica covers must not make
-/// a poll read the history; if the next poll confirms it, that poll lists since then.
-fn earliest_time(state: &AccountState, reading: Reading) -> Timestamp {
-    let unconfirmed = reading.unconfirmed.filter(|time| *time >= state.marks.covered_from);
-    [unconfirmed, reading.confirmed].into_iter().flatten().fold(reading.now.time, Timestamp::min)
-}
-
-// === impl Unseen ===
-
-impl Unseen {
-    fn new(followed: Vec<TaskId>, newest: Option<&(Timestamp, TaskId)>) -> Self {
-        Self { open: followed.into_iter().collect(), newest: newest.map(|(_, id)| id.clone()) }
-    }
-
-    fn see_open(&mut self, task: &Task) {
-        self.open.remove(&task.id);
-    }
-
-    fn see_new(&mut self, task: &Task) {
-        self.see_open(task);
-        if self.newest.as_ref() == Some(&task.id) {
-            self.newest = None;
-        }
     }
 }
