@@ -73,20 +73,24 @@ impl Knowledge {
     ) {
         let Some(state) = state else { return };
         let marks = state.marks;
-        let watermark = committed.and_then(|committed| committed.watermark);
-        let before = committed.map_or(marks.covered_from, |it| it.covered_from);
-        let covered_from = before.min(marks.covered_from).min(self.covered_from.unwrap_or(before));
-        let watermark = watermark.filter(|watermark| *watermark >= covered_from);
-        let local = if watermark.is_none() { Some(local_baseline) } else { None };
+        let local = Some(local_baseline);
         // A baseline that was ahead follows the time which the poll before has heard first.
         let was_ahead = self.baseline.1 > marks.time.as_microsecond();
         let confirmed = self.last_server.filter(|_| was_ahead);
         self.last_server = server.or(self.last_server);
-        let times = [Some(marks.baseline), Some(marks.time), watermark, server, confirmed, local];
-        let least = times.into_iter().flatten();
-        let least = least.min();
-        let least = least.unwrap_or(marks.baseline).as_microsecond() - overlap;
-        let least = watermark.map_or(least, |_| least.max(covered_from.as_microsecond()));
+        let watermark = committed.and_then(|committed| committed.watermark);
+        let before = committed.map(|committed| committed.covered_from);
+        // A poll goes by what the replica covers when it begins; a slice that it commits on the way may have changed it.
+        let covered = [Some(marks.covered_from), before, self.covered_from];
+        let least = covered.into_iter().flatten().map(|covered_from| {
+            let watermark = watermark.filter(|watermark| *watermark >= covered_from);
+            let local = local.filter(|_| watermark.is_none());
+            let times = [Some(marks.baseline), Some(marks.time), watermark, server, confirmed, local];
+            let least =
+                times.into_iter().flatten().min().unwrap_or(marks.baseline).as_microsecond() - overlap;
+            watermark.map_or(least, |_| least.max(covered_from.as_microsecond()))
+        });
+        let least = least.min().unwrap_or(i64::MAX);
         self.counts_from = self.counts_from.min(least);
     }
 
