@@ -200,7 +200,11 @@ impl Row {
         if phase != Phase::Open {
             row.set_end(context.end(reading, true), context.time);
         }
-        let last_change = row.ended.map(|ended| reading.created.unwrap_or(ended).max(ended));
+        let last_change = row.ended.map(|ended| {
+            let created = reading.created.unwrap_or(ended);
+            // An end that is guessed may be later than the one with which the row was removed.
+            if row.flags & END_GIVEN == 0 { created } else { created.max(ended) }
+        });
         let is_forgotten = last_change.is_some_and(|at| at < context.forgotten_before);
         let is_new = match reading.created {
             Some(created) => created >= context.counts_from,

@@ -158,3 +158,16 @@ fn a_final_row_with_an_unknown_status_takes_over_the_end_once_it_is_plausible() 
     let (row, counted) = row.again(&reading("skipped", 10, Some(ended)), &polled(ended + 60));
     assert_eq!((row.phase, row.ended, counted), (Phase::Ended, Some(micros(second(ended))), NOTHING));
 }
+
+#[test]
+fn a_removed_task_without_an_end_does_not_count_again_though_it_started_within_the_retention() {
+    let mut marks = Marks::begin(at(0), None, [MINUTE * 10, DAY * 7, DAY * 35]);
+    marks.forget();
+    let day = |day: i64| micros(second(day * 86_400));
+    let source = Source::Poll { counts_from: second(-40 * 86_400) };
+    let context = Context::new(source, at(60), (&marks, marks.baseline), Some(second(0)), MINUTE * 10);
+    let old = Reading { created: Some(day(-36)), started: Some(day(-34)), ..reading("failed", 0, None) };
+    assert_eq!(Row::first(&old, &context).1, NOTHING);
+    let given = Reading { ended: Some(day(-34)), ..old };
+    assert_eq!(Row::first(&given, &context).1, COUNTED, "an end of the API tells that it was not removed");
+}
