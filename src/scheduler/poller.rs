@@ -84,7 +84,10 @@ impl<L: TaskList> AccountPoller<L> {
         let outcome = AssertUnwindSafe(Box::pin(poller.poll()).instrument(span)).catch_unwind().await;
         self.activity.ends();
         let took = start.elapsed();
-        let has_succeeded = match outcome {
+        // Before the numbers: counters that begin again must not be visible without the reason for it.
+        self.replica.store(Some(Arc::new(poller.replica().clone())));
+        self.publish_store(&poller).await;
+        match outcome {
             Ok(Ok(report)) => self.polled(report, took),
             Ok(Err(error)) => {
                 let failure = failure(&error);
@@ -97,10 +100,7 @@ impl<L: TaskList> AccountPoller<L> {
                 error!(account = self.name, "poll panicked, a fault of the exporter: please report it");
                 false
             }
-        };
-        self.replica.store(Some(Arc::new(poller.replica().clone())));
-        self.publish_store(&poller).await;
-        has_succeeded
+        }
     }
 
     async fn publish_store(&self, poller: &Poller<L>) {

@@ -24,6 +24,8 @@ pub struct AccountState {
     pub marks: Marks,
     /// The creation time from which the initial sync has yet to read; none once a poll has ended it.
     pub sync_from: Option<Timestamp>,
+    /// The newest timestamp that the initial sync has read.
+    pub newest_read: Option<Timestamp>,
     /// Rows of the replica, vanished ones included.
     pub rows: u64,
     /// Open tasks that the API stopped returning, since the baseline.
@@ -47,6 +49,7 @@ impl AccountState {
         Self {
             marks,
             sync_from: Some(marks.covered_from),
+            newest_read: None,
             rows: 0,
             vanished_total: 0,
             missed_total: 0,

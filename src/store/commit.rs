@@ -154,7 +154,10 @@ fn store(
 ) -> Result<Outcome> {
     if source == Source::InitialSync {
         let before = state.marks.baseline;
-        state.marks.note_newest(newest_time(tasks), now.time, rules.overlap);
+        // Only what is newer than everything before: an earlier slice may have been read with a later T.
+        let newest = newest_time(tasks).filter(|newest| Some(*newest) > state.newest_read);
+        state.newest_read = state.newest_read.max(newest);
+        state.marks.note_newest(newest, now.time, rules.overlap);
         if state.marks.baseline > before {
             // Everything that was read so far is older than the baseline, and nothing of it is published yet.
             series::reset(db, account)?;

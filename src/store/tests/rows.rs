@@ -1,7 +1,7 @@
 //! Rows over several polls: what the gauges have, what vanishes, what is removed.
 
 use super::super::{Completes, PollCommit, PollInstant, SliceCommit, Source, Store};
-use super::{DAY, MINUTE, Rules, at, commit, created, numbers, poll, rules, second, synced, task};
+use super::{DAY, MINUTE, Rules, at, commit, created, numbers, poll, replica, rules, second, synced, task};
 use crate::task::{Entity, Name, TaskId};
 
 fn id(text: &str) -> TaskId {
@@ -136,4 +136,25 @@ async fn only_a_poll_moves_t_back_with_what_it_covers() {
     );
     commit(&replica, PollCommit { now: earlier, ..poll(0, Vec::new()) }).await;
     assert_eq!(marks().await.covered_from, earlier.time);
+}
+
+#[tokio::test]
+async fn a_slice_of_the_initial_sync_with_an_earlier_t_uncounts_nothing_newer() {
+    let store = Store::in_memory().expect("there must be memory");
+    let replica = replica(&store, rules()).await;
+    replica.begin_sync(Vec::new(), at(0), DAY * 7).await.expect("the sync must begin");
+    // A process that resumes may believe that no time has passed.
+    let slices =
+        [(3_000, task("1", "failed", 1_000, Some(2_500))), (0, task("2", "failed", -500, Some(1_500)))];
+    for (seconds, task) in slices {
+        let (source, completes) = (Source::InitialSync, Completes::Nothing);
+        let slice = SliceCommit { tasks: vec![task], source, now: at(seconds), completes };
+        replica.commit_slice(slice).await.expect("the slice must be stored");
+    }
+    let last = PollCommit { source: Source::InitialSync, has_published: false, ..poll(3_100, Vec::new()) };
+    commit(&replica, last).await;
+    commit(&replica, poll(3_200, Vec::new())).await;
+    let snapshot = commit(&replica, poll(3_300, Vec::new())).await;
+    assert_eq!(numbers(&snapshot, "failed"), (2, 2));
+    assert_eq!(created(&snapshot), 1);
 }
