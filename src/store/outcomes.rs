@@ -79,7 +79,8 @@ pub(super) fn outcomes(db: &Connection, account: i64, time: Timestamp, window: D
     Ok(Outcomes { periods: periods(db, account, time, window)?, failed: failed(db, account, time)? })
 }
 
-fn periods(db: &Connection, account: i64, time: Timestamp, window: Duration) -> Result<Periods> {
+/// How the tasks of the window of an account ended, at T.
+pub(super) fn periods(db: &Connection, account: i64, time: Timestamp, window: Duration) -> Result<Periods> {
     let length = length(window);
     let index = |at: Timestamp| at.as_second().div_euclid(length);
     let mut list = Vec::new();

@@ -10,6 +10,7 @@ use super::database::{Commit, Database};
 use super::handle::Store;
 use super::marks::PollInstant;
 use super::outcomes::{self, Outcomes};
+use super::scope::Scope;
 use super::segments::{self, Segment};
 use super::snapshot::Snapshot;
 use super::tasks;
@@ -255,6 +256,17 @@ impl Replica {
             outcomes::outcomes(db, account, time, window)
         };
         self.store.run(move |database| database.read(generation, read)).await
+    }
+
+    /// The name of the account.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The account for queries; none before its initial sync has ended.
+    pub(super) fn scope(&self, db: &rusqlite::Connection) -> Result<Option<Scope<'_>>> {
+        Scope::find(db, &self.name, &self.identity, &self.rules)
     }
 
     async fn read<T: Send + 'static>(
