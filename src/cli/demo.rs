@@ -53,8 +53,6 @@ fn settings(flags: &Flags, base_url: Url) -> Result<Settings, config::Error> {
         let _ =
             writeln!(io::stderr(), "clumio-exporter: the demo keeps no state; state.directory is not used");
     }
-    // Nothing of it is real.
-    settings.web.show_entities = true;
     settings.accounts = vec![Account {
         name: "demo".to_owned(),
         base_url,

@@ -18,6 +18,7 @@ mod heads;
 mod lifecycle;
 mod outage;
 mod page;
+mod pages;
 mod process;
 mod protocol;
 #[path = "../shared/queries.rs"]

@@ -52,6 +52,17 @@ pub(in super::super) fn details(db: &Connection, scope: &Scope<'_>, id: &str) ->
     Ok(details)
 }
 
+/// An objective of the account, without the patterns that can be names if names are not published.
+fn objective(scope: &Scope<'_>, position: usize) -> Objective {
+    let mut objective = scope.rules.assets.objectives[position].clone();
+    if !scope.rules.assets.names {
+        for pattern in [&mut objective.name, &mut objective.parent].into_iter().flatten() {
+            "(not shown)".clone_into(pattern);
+        }
+    }
+    objective
+}
+
 // === impl AssetDetail ===
 
 impl AssetDetail {
@@ -78,7 +89,7 @@ impl AssetDetail {
         Ok(Self {
             row,
             usual_interval: evidence.usual.map(|usual| Duration::from_micros(usual.unsigned_abs())),
-            objective: position.map(|position| scope.rules.assets.objectives[position].clone()),
+            objective: position.map(|position| objective(scope, position)),
             basis,
             completions: completions.collect(),
         })

@@ -17,7 +17,7 @@ pub use position::TaskPosition;
 pub use tasks::{TaskEntity, TaskFilter, TaskList, TaskRow, TaskStatus};
 
 use super::scope::Scope;
-use super::{AssetDetail, AssetFilter, AssetList, Periods, Replica, Result, Store, assets, outcomes};
+use super::{AssetDetail, AssetFilter, AssetList, Periods, Replica, Result, Store, assets, periods};
 
 /// Rows of one page or answer at most.
 pub const MAX_ROWS: usize = 1_000;
@@ -82,7 +82,7 @@ impl Explorer {
         let periods = |db: &Connection, scopes: &[Scope<'_>], _| {
             let periods = scopes.iter().map(|scope| {
                 let (time, window) = (scope.state.marks.time, scope.rules.window);
-                Ok((scope.name.to_owned(), outcomes::periods(db, scope.account, time, window)?))
+                Ok((scope.name.to_owned(), periods::periods(db, scope.account, time, window)?))
             });
             periods.collect()
         };
