@@ -5,6 +5,7 @@
 
 mod alerts;
 mod audit;
+mod breakdown;
 mod browser;
 mod certificates;
 mod commands;
