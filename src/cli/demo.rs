@@ -96,3 +96,19 @@ fn guide(scheme: &str, address: SocketAddr, path: &str, base_url: &Url) -> Strin
         INTERVAL.as_secs(),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_listens_on_loopback_unless_another_address_is_given() {
+        let address = |listen_address: Option<&str>| {
+            let flags = Flags { listen_address: listen_address.map(str::to_owned), ..Flags::default() };
+            let base_url = Url::parse("http://127.0.0.1:1/").expect("the address must be valid");
+            settings(&flags, base_url).expect("the settings must be valid").web.listen_address
+        };
+        assert_eq!(address(None), "127.0.0.1:10317");
+        assert_eq!(address(Some(":10317")), ":10317");
+    }
+}

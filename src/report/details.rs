@@ -6,15 +6,15 @@ use super::verdict::{Concerns, is_too_long};
 use super::{AssetCounts, AssetReport, Scope, TaskReport};
 use crate::metrics::Exposition;
 use crate::store::{
-    self, AssetCondition, AssetFilter, AssetList, AssetState, Explorer, MAX_ROWS, Periods, TaskFilter,
-    TaskStatus,
+    self, AssetCondition, AssetFilter, AssetList, AssetOrder, AssetState, Explorer, MAX_ROWS, Periods,
+    TaskFilter, TaskStatus,
 };
 use crate::time::{Timestamp, earlier};
 
 /// Assets and tasks of each sort. The pages of assets and tasks have all of them.
 pub const MAX_DETAILS: usize = 10;
 
-/// Single assets and tasks.
+/// Single assets and tasks. Of the assets it has those that failed or became late last: they are what is new.
 #[derive(Debug, Default)]
 pub struct Details {
     /// Failing assets.
@@ -59,10 +59,12 @@ impl Details {
         scope: &Scope,
         (expected, now): (&Expected, Timestamp),
     ) -> Result<(), store::Error> {
-        let assets = async |condition, expected: u64| -> Result<Vec<AssetReport>, store::Error> {
+        let assets = async |condition, order, expected: u64| -> Result<Vec<AssetReport>, store::Error> {
             let filter = AssetFilter {
                 account: scope.account.clone(),
                 condition: Some(condition),
+                order,
+                is_descending: true,
                 limit: MAX_DETAILS,
                 ..AssetFilter::default()
             };
@@ -70,9 +72,10 @@ impl Details {
             Ok(list.rows.into_iter().map(AssetReport::from).collect())
         };
         let counts = expected.assets;
-        self.failing = assets(AssetCondition::Failing, counts.failing).await?;
-        self.overdue = assets(AssetCondition::Is(AssetState::Overdue), counts.overdue).await?;
-        self.silent = assets(AssetCondition::Is(AssetState::Silent), counts.silent).await?;
+        self.failing = assets(AssetCondition::Failing, AssetOrder::FailingSince, counts.failing).await?;
+        let late = AssetCondition::Is;
+        self.overdue = assets(late(AssetState::Overdue), AssetOrder::Due, counts.overdue).await?;
+        self.silent = assets(late(AssetState::Silent), AssetOrder::Due, counts.silent).await?;
         if expected.concerns.kinds_open_too_long > 0 {
             self.open_too_long = expected.open_too_long(explorer, scope, now).await?;
         }

@@ -13,6 +13,7 @@ mod details;
 mod health;
 mod numbers;
 mod problem;
+mod reasons;
 mod tasks;
 #[cfg(test)]
 mod tests;
@@ -62,9 +63,9 @@ pub struct Report {
     pub assets: AssetCounts,
     /// What is wrong with tasks, over the accounts of the report.
     pub concerns: Concerns,
-    /// Failing assets, those first that have been failing for longest.
+    /// Failing assets, those first that failed last.
     pub failing_assets: Vec<AssetReport>,
-    /// Overdue assets, those first that have been unprotected for longest.
+    /// Overdue assets, those first that became late last.
     pub overdue_assets: Vec<AssetReport>,
     /// Silent assets, likewise.
     pub silent_assets: Vec<AssetReport>,

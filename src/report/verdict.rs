@@ -158,6 +158,10 @@ fn exporter(accounts: &[Account], problems: &[Problem], now: Timestamp) -> Vec<P
     if degraded > 0 {
         parts.push((Level::Warning, format!("{} to look at", counted(degraded, "account"))));
     }
+    let unread = accounts.iter().filter(|it| it.assets.is_none() && it.health != Health::Failing).count();
+    if unread > 0 && unread < accounts.len() {
+        parts.push((Level::Waiting, format!("{} not read yet", counted(unread as u64, "account"))));
+    }
     if with(Health::Starting).any(|account| account.assets.is_some()) {
         parts.push((Level::Waiting, "no poll has ended since the start".to_owned()));
     }

@@ -152,13 +152,16 @@ fn asset_tables(report: &Report, account: Option<&str>) -> Vec<AssetTable> {
             "failing",
             counts.failing,
             &report.failing_assets,
-            ("Tasks fail, and none has completed since.", "Failing since"),
+            ("Tasks fail, and none has completed since; the newest first.", "Failing since"),
         ),
         table(
             "overdue",
             counts.overdue,
             &report.overdue_assets,
-            ("The last completed task is older than the objective, although it was tried since.", short),
+            (
+                "The last completed task is older than the objective, although it was tried since; the newest first.",
+                short,
+            ),
         ),
         table(
             "silent",

@@ -111,10 +111,15 @@ impl Page<'_> {
         });
         let types: std::collections::HashMap<_, _> =
             types.map(|(id, (_, asset_type))| (id, asset_type)).collect();
-        let mut query = db.prepare_cached(&format!(
-            "SELECT {COLUMNS}, entity.key, entity.has_id, entity.name
-             FROM asset CROSS JOIN entity ON entity.id = asset.entity WHERE asset.account = ?1"
-        ))?;
+        // Looking up every entity takes longer than all the rest.
+        let mut query = db.prepare_cached(&if self.needs_names() {
+            format!(
+                "SELECT {COLUMNS}, entity.key, entity.has_id, entity.name
+                 FROM asset CROSS JOIN entity ON entity.id = asset.entity WHERE asset.account = ?1"
+            )
+        } else {
+            format!("SELECT {COLUMNS} FROM asset WHERE asset.account = ?1")
+        })?;
         let mut rows = query.query([scope.account])?;
         while let Some(row) = rows.next()? {
             let Some(asset_type) = types.get(&row.get(2)?) else { continue };
@@ -130,25 +135,38 @@ impl Page<'_> {
         (position, asset_type): (usize, &Label),
     ) -> Result<()> {
         let found = Evaluated::read(row, scope)?;
-        let needs_name = self.text.is_some() || self.filter.order == AssetOrder::Name;
-        let name = if needs_name { entity(row)?.label(scope.rules.assets.names) } else { String::new() };
-        if !self.selects(&found) || !self.matches(row, scope, &name)? {
+        if !self.selects(&found) {
+            return Ok(());
+        }
+        let name = self.needs_names().then(|| entity(row)).transpose()?;
+        let name =
+            name.map_or_else(String::new, |entity| entity.label(scope.rules.assets.names).to_lowercase());
+        if !self.matches(row, scope, &name)? {
             return Ok(());
         }
         self.total += 1;
         let text = match self.filter.order {
-            AssetOrder::Name => name.to_lowercase(),
+            AssetOrder::Name => name,
             AssetOrder::AssetType => asset_type.as_str().to_owned(),
             AssetOrder::Account => scope.name.to_owned(),
             _ => String::new(),
         };
         let (key, is_descending) = (found.sort_key(self.filter.order), self.filter.is_descending);
         let key = if is_descending { (!key.0, !key.1, reversed(&text)) } else { (key.0, key.1, text) };
-        self.first.insert((key, position, found));
-        if self.first.len() > self.filter.offset.saturating_add(self.filter.limit) {
+        let entry = (key, position, found);
+        let is_full = self.first.len() >= self.filter.offset.saturating_add(self.filter.limit);
+        if is_full && self.first.last().is_none_or(|last| *last < entry) {
+            return Ok(());
+        }
+        self.first.insert(entry);
+        if is_full {
             self.first.pop_last();
         }
         Ok(())
+    }
+
+    fn needs_names(&self) -> bool {
+        self.text.is_some() || self.filter.order == AssetOrder::Name
     }
 
     fn selects(&self, found: &Evaluated) -> bool {
@@ -165,8 +183,7 @@ impl Page<'_> {
 
     fn matches(&self, row: &SqlRow<'_>, scope: &Scope<'_>, name: &str) -> Result<bool> {
         let Some(text) = &self.text else { return Ok(true) };
-        Ok(name.to_lowercase().contains(text)
-            || entity(row)?.id(scope.rules.assets.names).to_lowercase().contains(text))
+        Ok(name.contains(text) || entity(row)?.id(scope.rules.assets.names).to_lowercase().contains(text))
     }
 }
 

@@ -120,6 +120,11 @@ async fn one_asset_is_explained() {
     assert_eq!((silent[0].row.state, silent[0].basis), (AssetState::Ok, AgeBasis::Configured));
     assert_eq!(silent[0].objective, Some(objective));
     assert_eq!(asset("silent").await, vec![], "a name is no id");
+    let snapshot = Backup { category: "snapshot", ..backup("ok", "completed", 300, 30) };
+    polled(&replica, 60, &[snapshot]).await;
+    let both = asset("id-ok").await;
+    let categories: Vec<_> = both.iter().map(|detail| detail.row.category.as_str()).collect();
+    assert_eq!(categories, ["backup", "snapshot"]);
 }
 
 #[tokio::test]
