@@ -29,7 +29,7 @@
 //!
 //! # Pages read summaries as well
 //!
-//! A page about many assets is a pass over the summaries of its own ([`list`]), at the T of the last commit. A page about
+//! A page about many assets is a pass over the summaries of its own ([`list()`]), at the T of the last commit. A page about
 //! one reads its evidence ([`detail`]).
 //!
 //! # The retention keeps what a state depends on
