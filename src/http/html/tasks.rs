@@ -78,9 +78,9 @@ pub(in super::super) fn tasks_page(list: &TasksReport, view: &TasksView<'_>) -> 
     let page = TasksPage {
         layout: Layout::new("Tasks - clumio-exporter".to_owned(), view.telemetry_path),
         order: if is_by_end && asked("asset").is_none() {
-            "those that ended last first"
+            "By end, newest first"
         } else {
-            "newest first"
+            "By creation, newest first"
         },
         accounts: Choice::list("all", view.accounts.iter().map(String::as_str), asked("account")),
         statuses: Choice::list("all", statuses, asked("status")),
