@@ -10,9 +10,9 @@
 //! 3. [`clumio`]: the client: wire types, pages, retries, the rate limit.
 //! 4. [`poll`]: one pass over the API, and why it loses no task and counts none twice.
 //! 5. [`metrics`]: metric families from snapshots, self-metrics, the rendered exposition.
-//! 6. [`report`]: the state of each account for people, from the same snapshots.
+//! 6. [`report`]: the state of accounts and assets for people, in words, as JSON and as CSV.
 //! 7. [`scheduler`]: runs one poller per account on its own timer, and publishes.
-//! 8. [`http`]: HTTP: the exposition, the status page and the health of the process.
+//! 8. [`http`]: HTTP: the exposition, pages for people and the health of the process.
 //! 9. [`cli`]: commands, flags, logs.
 //!
 //! Beside them stands [`simulator`], a model of the API that shares no type with the client.

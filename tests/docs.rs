@@ -126,11 +126,12 @@ fn every_key_in_the_readme_is_in_the_config() {
     let keys = keys();
     assert!(keys.contains("poll.interval") && keys.contains("accounts.token_file"), "{keys:?}");
     let tables: BTreeSet<_> = keys.iter().filter_map(|key| key.split('.').next()).collect();
-    // What is on the page, and the fields and words of the status as JSON.
+    // What is in the metrics, and the fields, words and parameters of the pages' data.
     let told = page()
-        + &["account", "failures", "mod", "numbers", "problem"]
+        + &["account", "assets", "mod", "numbers", "problem", "tasks", "verdict"]
             .map(|it| read(&format!("src/report/{it}.rs")))
-            .concat();
+            .concat()
+        + &read("src/http/parameters.rs");
     for word in code(&readme()) {
         let key = word.split([' ', '=']).next().unwrap_or_default();
         if let Some((table, _)) = key.split_once('.').filter(|(table, _)| tables.contains(table)) {

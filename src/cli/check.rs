@@ -15,38 +15,91 @@ use crate::metrics::Exposition;
 use crate::scheduler::{Clients, Plan};
 use crate::time::{SystemClock, Timestamp, earlier};
 
-/// Reads one task of each account and prints what it found; fails if one of them could not be read.
+/// What was found, for the last line.
+#[derive(Debug, Default)]
+struct Findings {
+    accounts: usize,
+    /// Accounts that cannot be read.
+    failed: Vec<String>,
+    /// Accounts whose token sees no task.
+    empty: Vec<String>,
+    has_bad_web_config: bool,
+}
+
+/// Reads one task of each account and prints what it found, with a verdict as the last line; fails if one of them could
+/// not be read.
 pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Result<ExitCode, Box<dyn Error>> {
     let mut out = io::stdout();
     match config_file {
         Some(path) => writeln!(out, "{}: every key is right", path.display())?,
         None => writeln!(out, "no config file; the environment is right")?,
     }
-    let mut code = web_config(&mut out, settings.web.config_file.as_deref())?;
+    let has_bad_web_config = web_config(&mut out, settings.web.config_file.as_deref())? == ExitCode::FAILURE;
+    let mut findings = Findings { has_bad_web_config, ..Findings::default() };
     let exposition = Exposition::new();
     let mut clients = Clients::new(Arc::new(SystemClock::new()));
     for account in &settings.accounts {
+        findings.accounts += 1;
         let client = match clients
             .client(&Plan::new(account, settings), Arc::new(exposition.request_metrics(&account.name)))
         {
             Ok(client) => client,
             Err(error) => {
                 writeln!(out, "account {:?}: {error}", account.name)?;
-                code = ExitCode::FAILURE;
+                findings.failed.push(account.name.clone());
                 continue;
             }
         };
         let since = whole_seconds(earlier(Timestamp::now(), settings.poll.lookback));
         writeln!(out, "account {:?}: asking {}", account.name, account.base_url)?;
         match client.page(&Filter::Created { from: since, to: None }, 1, 1).await {
-            Ok(page) => report(&mut out, account, client.token_expiry().await, &page, since)?,
+            Ok(page) => {
+                report(&mut out, account, client.token_expiry().await, &page, since)?;
+                if page.tasks.is_empty() && page.total == 0 {
+                    findings.empty.push(account.name.clone());
+                }
+            }
             Err(error) => {
                 writeln!(out, "account {:?}: {error}", account.name)?;
-                code = ExitCode::FAILURE;
+                findings.failed.push(account.name.clone());
             }
         }
     }
-    Ok(code)
+    writeln!(out, "{}", findings.verdict())?;
+    Ok(if findings.is_bad() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+// === impl Findings ===
+
+impl Findings {
+    fn is_bad(&self) -> bool {
+        self.has_bad_web_config || !self.failed.is_empty()
+    }
+
+    /// What was found, in a line.
+    fn verdict(&self) -> String {
+        let quoted =
+            |names: &[String]| names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        if self.is_bad() {
+            let mut problems = Vec::new();
+            if !self.failed.is_empty() {
+                problems.push(format!("cannot read account {}", quoted(&self.failed)));
+            }
+            if self.has_bad_web_config {
+                problems.push("the web config cannot be used".to_owned());
+            }
+            return format!("verdict: failed: {}", problems.join("; "));
+        }
+        if !self.empty.is_empty() {
+            return format!(
+                "verdict: warning: the token of account {} sees no tasks, so no alert about backups can fire; check that \
+                 it may list tasks, and organizational_unit if that is set, or wait for the first task of a new account",
+                quoted(&self.empty)
+            );
+        }
+        let noun = if self.accounts == 1 { "account" } else { "accounts" };
+        format!("verdict: ok: {} {noun} can be read", self.accounts)
+    }
 }
 
 /// Whether TLS and login could be set up, which is told; success where there is nothing to set up.
@@ -103,4 +156,24 @@ fn offset(ahead: SignedDuration) -> String {
 
 fn whole_seconds(at: Timestamp) -> Timestamp {
     at.round(Unit::Second).unwrap_or(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_verdict_names_accounts_and_the_worst_first() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let good = || Findings { accounts: 2, ..Findings::default() };
+        assert_eq!(good().verdict(), "verdict: ok: 2 accounts can be read");
+        let empty = Findings { empty: names(&["a", "b"]), ..good() };
+        assert!(
+            empty.verdict().starts_with("verdict: warning: the token of account \"a\", \"b\" sees no tasks")
+        );
+        assert!(!empty.is_bad(), "a new account has no tasks yet");
+        let failed = Findings { failed: names(&["b"]), has_bad_web_config: true, ..empty };
+        let expected = "verdict: failed: cannot read account \"b\"; the web config cannot be used";
+        assert_eq!((failed.verdict().as_str(), failed.is_bad()), (expected, true));
+    }
 }

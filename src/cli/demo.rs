@@ -20,6 +20,12 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// How long new counters stand at 0: one poll, so that nobody has to wait to see them rise.
 const COUNTER_HOLD: Duration = Duration::from_secs(10);
 
+/// Where it listens unless an address is given: everybody who reaches a demo can read it.
+const LOOPBACK: &str = "127.0.0.1:10317";
+
+/// The variable that gives an address.
+const LISTEN_ADDRESS: &str = "CLUMIO_EXPORTER__WEB__LISTEN_ADDRESS";
+
 /// Runs the demo until a signal.
 pub(super) async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -46,6 +52,10 @@ fn settings(flags: &Flags, base_url: Url) -> Result<Settings, config::Error> {
         .with("CLUMIO_API_TOKEN", Options::TOKEN)
         .with("CLUMIO_ORGANIZATIONAL_UNIT_CONTEXT", "");
     let mut settings = config::load(flags, &environment)?;
+    let is_given = flags.listen_address.is_some() || environment.get(LISTEN_ADDRESS).is_some();
+    if !is_given && settings.web.listen_address == ":10317" {
+        LOOPBACK.clone_into(&mut settings.web.listen_address);
+    }
     settings.poll.counter_hold = COUNTER_HOLD;
     // Each demo is another world, on another port: its state is of no use to the next one.
     if settings.state.directory.take().is_some() {
@@ -53,8 +63,6 @@ fn settings(flags: &Flags, base_url: Url) -> Result<Settings, config::Error> {
         let _ =
             writeln!(io::stderr(), "clumio-exporter: the demo keeps no state; state.directory is not used");
     }
-    // Nothing of it is real.
-    settings.web.show_entities = true;
     settings.accounts = vec![Account {
         name: "demo".to_owned(),
         base_url,
@@ -80,8 +88,27 @@ fn guide(scheme: &str, address: SocketAddr, path: &str, base_url: &Url) -> Strin
         "\n  metrics        {scheme}://{host}:{port}{path}\n  \
            status page    {scheme}://{host}:{port}/\n  \
            simulated API  {base_url}tasks (bearer token {})\n\n  \
-         Every {} seconds it polls a simulated Clumio account with a week of history. Ctrl-C stops it.\n",
+         Every {} seconds it polls a simulated Clumio account with a week of history. Ctrl-C stops it.\n\n  \
+         Make the backups of a volume fail, see it named on the status page within two polls, and let it recover:\n\n  \
+           curl -X POST '{base_url}simulator/fail?asset_type=aws_ebs_volume'\n  \
+           curl -X POST {base_url}simulator/recover\n",
         Options::TOKEN,
         INTERVAL.as_secs(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_listens_on_loopback_unless_another_address_is_given() {
+        let address = |listen_address: Option<&str>| {
+            let flags = Flags { listen_address: listen_address.map(str::to_owned), ..Flags::default() };
+            let base_url = Url::parse("http://127.0.0.1:1/").expect("the address must be valid");
+            settings(&flags, base_url).expect("the settings must be valid").web.listen_address
+        };
+        assert_eq!(address(None), "127.0.0.1:10317");
+        assert_eq!(address(Some(":10317")), ":10317");
+    }
 }

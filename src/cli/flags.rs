@@ -47,7 +47,7 @@ pub(super) struct Common {
 pub(super) enum Command {
     /// Run the daemon against a simulated Clumio API: nothing else is needed
     Demo,
-    /// Read the config, the token and one task of each account, and say what was found
+    /// Read the config, the token and one task of each account, and print a verdict
     Check,
     /// Poll each account once and print the metrics
     Once,

@@ -113,7 +113,12 @@ async fn simulate(args: &simulator::Args) -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     let simulator = Simulator::new(args.options());
     let token = &simulator.options().token;
-    writeln!(io::stderr(), "simulated Clumio API: http://{address}/tasks, bearer token {token}")?;
+    writeln!(
+        io::stderr(),
+        "simulated Clumio API: http://{address}/tasks, bearer token {token}\n\
+         curl -X POST 'http://{address}/simulator/fail?asset_type=aws_ebs_volume' makes the backups of a volume fail, and \
+         curl -X POST http://{address}/simulator/recover lets it recover"
+    )?;
     simulator.clone().serve(listener, signals.stop()).await?;
     Ok(())
 }

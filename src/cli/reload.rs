@@ -15,9 +15,10 @@ use tracing::{error, info};
 use super::logs::Level;
 use super::service;
 use crate::config::{self, Settings, Web};
-use crate::http::{Front, Health, Opened, OutcomesOf, Reload, Site};
+use crate::http::{Front, Health, Opened, Reload, Site};
 use crate::metrics::Exposition;
 use crate::scheduler::{Accounts, Applied, Change};
+use crate::store::Explorer;
 use crate::time::Timestamp;
 
 /// Reads the settings: at the start, and at each reload.
@@ -70,18 +71,14 @@ impl Sites {
             telemetry_path: web.telemetry_path.clone(),
             max_requests: web.max_requests,
             health: Arc::clone(&self.health),
-            outcomes: self.outcomes(),
-            show_entities: web.show_entities,
+            explorer: self.explorer(),
             reload: web.enable_lifecycle.then(|| self.reload()),
         }
     }
 
-    fn outcomes(&self) -> OutcomesOf {
+    fn explorer(&self) -> Arc<dyn Fn() -> Explorer + Send + Sync> {
         let accounts = Arc::clone(&self.accounts);
-        Arc::new(move |names| {
-            let accounts = Arc::clone(&accounts);
-            async move { accounts.outcomes(names).await }.boxed()
-        })
+        Arc::new(move || accounts.explorer())
     }
 
     fn reload(&self) -> Reload {

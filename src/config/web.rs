@@ -22,12 +22,10 @@ pub struct Web {
     pub telemetry_path: String,
     /// The file with TLS, login and headers; none: plain HTTP for everybody.
     pub config_file: Option<PathBuf>,
-    /// How many requests are served at once; more get 503.
+    /// How many scrapes are served at once; more get 503.
     pub max_requests: usize,
     /// Whether `POST /-/reload` reads the configuration again.
     pub enable_lifecycle: bool,
-    /// Whether the status page names what tasks were about where nobody has to log in.
-    pub show_entities: bool,
 }
 
 // === impl Web ===
@@ -43,7 +41,6 @@ impl Web {
             config_file: table.optional("config_file", |value| Ok(folder.join(text(value)?))),
             max_requests: table.or("max_requests", 40, whole(1..=10_000)),
             enable_lifecycle: table.or("enable_lifecycle", false, flag),
-            show_entities: table.or("show_entities", false, flag),
         };
         table.close();
         web
@@ -91,6 +88,9 @@ fn telemetry_path(value: &ValueKind) -> Verdict<String> {
     // Clients take such segments out of a URL before they send it.
     if path[1..].split('/').any(|segment| matches!(segment, "" | "." | "..")) {
         return Err(format!("{shown} has an empty segment, . or ..; write a path such as \"/metrics\""));
+    }
+    if ["/assets", "/asset", "/tasks"].contains(&path.as_str()) {
+        return Err(format!("{shown} is the path of a page; write another one, such as \"/metrics\""));
     }
     if matches!(path[1..].split('/').next(), Some("-" | "api")) {
         return Err(format!("{shown} is taken: /-/ and /api/ are served already; write another path"));

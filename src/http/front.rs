@@ -14,10 +14,12 @@ use tower::ServiceExt;
 
 use super::access::OPEN_PATHS;
 use super::prefix::Prefix;
-use super::status::LoggedIn;
 use super::{Gate, Site, pages, router};
 use crate::config::ExternalUrl;
 use crate::metrics::Exposition;
+
+/// Requests for pages and the API that are answered at once: they must not take the slots of scrapes.
+const MAX_PAGES: usize = 8;
 
 /// The site that is served.
 #[derive(Debug)]
@@ -34,8 +36,10 @@ struct Shown {
     telemetry_path: String,
     prefix: Prefix,
     routes: Router,
-    /// How many more requests may be answered at once.
-    places: Semaphore,
+    /// How many more scrapes may be answered at once.
+    scrapes: Semaphore,
+    /// How many more requests for anything else may be answered at once.
+    pages: Semaphore,
 }
 
 // === impl Front ===
@@ -71,12 +75,7 @@ impl Front {
         site.prefix.remove_from(&mut request, &site.telemetry_path);
         let access = self.gate.current();
         let mut answer = match access.admit(request.uri().path(), request.headers()).await {
-            Ok(()) => {
-                if access.wants_login() {
-                    request.extensions_mut().insert(LoggedIn);
-                }
-                site.answer(request).await
-            }
+            Ok(()) => site.answer(request).await,
             Err(refusal) => refusal,
         };
         access.decorate(answer.headers_mut());
@@ -93,7 +92,8 @@ impl Shown {
             exposition: Arc::clone(&site.exposition),
             telemetry_path: site.telemetry_path.clone(),
             prefix: site.prefix(),
-            places: Semaphore::new(site.max_requests),
+            scrapes: Semaphore::new(site.max_requests),
+            pages: Semaphore::new(MAX_PAGES),
             routes: router(site),
         }
     }
@@ -104,8 +104,12 @@ impl Shown {
         if OPEN_PATHS.contains(&request.uri().path()) {
             return self.route(request).await;
         }
-        let Ok(_place) = self.places.try_acquire() else {
-            let message = "too many requests at once (web.max_requests)\n";
+        let (slots, message) = if request.uri().path() == self.telemetry_path {
+            (&self.scrapes, "too many requests at once (web.max_requests)\n")
+        } else {
+            (&self.pages, "too many pages at once; try again\n")
+        };
+        let Ok(_slot) = slots.try_acquire() else {
             return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
         };
         self.route(request).await
@@ -118,5 +122,43 @@ impl Shown {
         }
         let Ok(answer) = self.routes.clone().oneshot(request).await;
         answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+    use crate::store::{Explorer, Store};
+
+    fn site() -> Site {
+        let store = Store::in_memory().expect("the store must open");
+        Site {
+            external_url: None,
+            exposition: Arc::default(),
+            telemetry_path: "/metrics".to_owned(),
+            max_requests: 1,
+            health: Arc::new(|| Ok(())),
+            explorer: Arc::new(move || Explorer::new(store.clone(), Vec::new())),
+            reload: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn pages_and_scrapes_have_slots_of_their_own() {
+        let shown = Shown::new(site());
+        let status = async |path: &str| {
+            let request = Request::get(path).body(Body::empty()).expect("the request must be valid");
+            shown.answer(request).await.status().as_u16()
+        };
+        assert_eq!([status("/metrics").await, status("/").await, status("/tasks").await], [200; 3]);
+        let pages = u32::try_from(MAX_PAGES).expect("it must fit");
+        let held = shown.pages.acquire_many(pages).await.expect("the slots must be free");
+        assert_eq!([status("/").await, status("/api/v1/assets").await], [503; 2]);
+        assert_eq!([status("/metrics").await, status("/-/healthy").await], [200; 2]);
+        drop(held);
+        let _held = shown.scrapes.acquire().await.expect("the slot must be free");
+        assert_eq!([status("/metrics").await, status("/").await], [503, 200]);
     }
 }

@@ -1,19 +1,23 @@
-//! HTTP: the page for Prometheus, the health of the process, and the status page for people.
+//! HTTP: the page for Prometheus, the health of the process, and pages for people.
 //!
 //! Nothing here waits for a poll or asks the API: `/metrics` answers 200 with the last good numbers when Clumio cannot
 //! be reached, and the health paths never depend on Clumio, because restarting the exporter would not mend it.
 
 mod access;
+mod assets;
 mod connections;
+mod format;
 mod front;
+mod html;
 mod lifecycle;
 mod listen;
 mod pages;
+mod parameters;
 mod prefix;
 mod probe;
 mod status;
+mod tasks;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -23,7 +27,6 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use futures::future::BoxFuture;
 
 pub use access::{Gate, Opened, Problems};
 pub use front::Front;
@@ -36,7 +39,7 @@ use prefix::Prefix;
 
 use crate::config::ExternalUrl;
 use crate::metrics::Exposition;
-use crate::store::Outcomes;
+use crate::store::Explorer;
 
 /// What is served.
 pub struct Site {
@@ -46,21 +49,15 @@ pub struct Site {
     pub external_url: Option<ExternalUrl>,
     /// Where the exposition is.
     pub telemetry_path: String,
-    /// How many requests are answered at once; 503 beyond.
+    /// How many scrapes are answered at once; 503 beyond. Pages have slots of their own.
     pub max_requests: usize,
     /// Whether the process and its pollers live, and else what is wrong.
     pub health: Health,
-    /// How the tasks of accounts ended, for the status page.
-    pub outcomes: OutcomesOf,
-    /// Whether what failed tasks were about is shown where nobody has to log in.
-    pub show_entities: bool,
+    /// Reads the replicas of the accounts, for pages.
+    pub explorer: Arc<dyn Fn() -> Explorer + Send + Sync>,
     /// Reads the configuration again; none where clients may not ask for that.
     pub reload: Option<Reload>,
 }
-
-/// Gives how the tasks of these accounts ended.
-pub type OutcomesOf =
-    Arc<dyn Fn(Vec<String>) -> BoxFuture<'static, BTreeMap<String, Outcomes>> + Send + Sync>;
 
 /// Whether the process and its pollers live, and else what is wrong.
 pub type Health = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -101,7 +98,12 @@ fn router(site: Site) -> Router {
     let site = Arc::new(site);
     Router::new()
         .route("/", get(status::page))
-        .route("/api/v1/status", get(status::json))
+        .route("/assets", get(assets::page))
+        .route("/asset", get(assets::one))
+        .route("/tasks", get(tasks::page))
+        .route("/api/v1/status", get(status::api))
+        .route("/api/v1/assets", get(assets::api))
+        .route("/api/v1/tasks", get(tasks::api))
         .route(&site.telemetry_path, get(metrics))
         .route("/-/reload", post(lifecycle::reload))
         .route("/-/healthy", get(healthy))

@@ -5,11 +5,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::recent::RecentPolls;
 use crate::clumio::Reason;
 use crate::store::Snapshot;
 use crate::time::Timestamp;
@@ -53,6 +54,8 @@ pub struct Account {
     pub(super) name: String,
     pub(super) published: ArcSwap<Published>,
     changes: Arc<AtomicU64>,
+    /// When the last invalid row was read, in seconds since 1970; 0 if none was.
+    last_invalid_row: AtomicI64,
 }
 
 /// How an account stands after its last poll.
@@ -71,6 +74,11 @@ pub(crate) struct Published {
     pub(crate) last_success: Option<Timestamp>,
     pub(crate) audit_failures: u64,
     pub(crate) history_sync_failures: u64,
+    /// The last failure of what is done between polls.
+    pub(crate) last_background_failure: Option<Timestamp>,
+    /// When a poll last found tasks that were listed too late or vanished.
+    pub(crate) last_missed: Option<Timestamp>,
+    pub(crate) recent: RecentPolls,
     /// The numbers of the last poll that succeeded.
     pub(crate) snapshot: Option<Arc<Snapshot>>,
 }
@@ -106,7 +114,8 @@ impl Failure {
 
 impl Account {
     pub(super) fn new(name: String, changes: Arc<AtomicU64>) -> Self {
-        Self { name, published: ArcSwap::default(), changes }
+        let last_invalid_row = AtomicI64::default();
+        Self { name, published: ArcSwap::default(), changes, last_invalid_row }
     }
 
     /// The value of the label `account`.
@@ -122,10 +131,15 @@ impl Account {
         (published.polls > 0 && published.last_success.is_some()).then_some(published.up)
     }
 
-    /// T of the numbers that are published; none before there are some.
-    #[must_use]
-    pub fn time(&self) -> Option<Timestamp> {
-        self.published.load().snapshot.as_ref().map(|snapshot| snapshot.time)
+    /// Notes that an invalid row was read at `at`.
+    pub fn read_invalid_row(&self, at: Timestamp) {
+        self.last_invalid_row.store(at.as_second(), Ordering::Relaxed);
+    }
+
+    /// When the last invalid row was read; none if none was since the start.
+    pub(crate) fn last_invalid_row(&self) -> Option<Timestamp> {
+        let second = self.last_invalid_row.load(Ordering::Relaxed);
+        Timestamp::from_second(second).ok().filter(|_| second != 0)
     }
 
     /// Publishes how the account is polled from now on.
@@ -164,6 +178,8 @@ impl Account {
             published.up = true;
             published.last_poll = Some((at, None));
             published.last_success = Some(at);
+            published.recent.add(at, false);
+            published.note_missed(&snapshot, at);
             published.snapshot = Some(Arc::clone(&snapshot));
         });
     }
@@ -177,11 +193,14 @@ impl Account {
         });
     }
 
-    /// Counts a failure of what is done between polls.
-    pub fn background_failed(&self, job: BackgroundJob) {
-        self.publish(|published| match job {
-            BackgroundJob::Audit => published.audit_failures += 1,
-            BackgroundJob::HistorySync => published.history_sync_failures += 1,
+    /// Counts a failure, at `at`, of what is done between polls.
+    pub fn background_failed(&self, job: BackgroundJob, at: Timestamp) {
+        self.publish(|published| {
+            published.last_background_failure = Some(at);
+            match job {
+                BackgroundJob::Audit => published.audit_failures += 1,
+                BackgroundJob::HistorySync => published.history_sync_failures += 1,
+            }
         });
     }
 
@@ -241,10 +260,18 @@ impl fmt::Debug for SyncObserver {
 impl Published {
     fn failed(&mut self, failure: Failure, took: Option<Duration>, at: Timestamp) {
         self.last_poll = Some((at, Some(failure)));
+        self.recent.add(at, true);
         self.polls += 1;
         self.last_duration = took.or(self.last_duration);
         self.up = false;
         let counts = Failure::ALL.iter().zip(&mut self.failures);
         counts.filter(|(reason, _)| **reason == failure).for_each(|(_, count)| *count += 1);
+    }
+
+    fn note_missed(&mut self, snapshot: &Snapshot, at: Timestamp) {
+        let total = |snapshot: &Snapshot| snapshot.missed_total + snapshot.vanished_total;
+        if self.snapshot.as_deref().is_some_and(|before| total(before) < total(snapshot)) {
+            self.last_missed = Some(at);
+        }
     }
 }

@@ -9,6 +9,7 @@ mod families;
 mod family;
 mod gzip;
 mod page;
+mod recent;
 mod reloads;
 mod requests;
 mod tasks;
@@ -32,7 +33,7 @@ pub use account::{Account, BackgroundJob, Failure, SyncObserver, SyncProgress};
 pub use page::Page;
 pub use requests::RequestMetrics;
 
-use crate::store::StoreStatus;
+use crate::store::{Snapshot, StoreStatus};
 use crate::time::Timestamp;
 
 /// The media type of the page: the text format, version 0.0.4.
@@ -188,6 +189,19 @@ impl Exposition {
             }
         };
         self.cache.render(Instant::now(), &self.changes, polled, live)
+    }
+
+    /// The names of the accounts, sorted.
+    #[must_use]
+    pub fn accounts(&self) -> Vec<String> {
+        self.accounts.load().iter().map(|account| account.name.clone()).collect()
+    }
+
+    /// The numbers of each account that has any.
+    #[must_use]
+    pub fn snapshots(&self) -> Vec<Arc<Snapshot>> {
+        let accounts = self.accounts.load();
+        accounts.iter().filter_map(|account| account.published.load().snapshot.clone()).collect()
     }
 
     /// Gives what is current of each account to `read`.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::{Health, Numbers, Problem};
-use crate::metrics::Published;
+use super::words::words_of;
+use super::{AssetCounts, Health, Numbers, Problem};
+use crate::metrics::{self, Published};
 use crate::time::{Timestamp, elapsed};
 
 /// How one account stands.
@@ -38,7 +39,9 @@ pub struct Account {
     pub replica_oldest: Option<Timestamp>,
     /// When the token expires, as far as it says so.
     pub token_expiry: Option<Timestamp>,
-    /// The numbers; none before the initial sync has ended, and for accounts that are told in brief.
+    /// Its assets; none before the initial sync has ended.
+    pub assets: Option<AssetCounts>,
+    /// The numbers; none before the initial sync has ended, and for accounts beyond the first [`super::MAX_COMPLETE`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Numbers>,
 }
@@ -46,9 +49,25 @@ pub struct Account {
 // === impl Account ===
 
 impl Account {
+    /// The columns of the CSV form.
+    pub const COLUMNS: [&str; 11] = [
+        "name",
+        "health",
+        "summary",
+        "last_poll",
+        "last_success",
+        "poll_interval_seconds",
+        "initial_sync_progress_ratio",
+        "history_sync_progress_ratio",
+        "replica_tasks",
+        "replica_oldest",
+        "token_expiry",
+    ];
+
     /// How it stands, without the numbers.
-    pub(super) fn brief(name: &str, published: &Published, now: Timestamp) -> Self {
-        let problems = Problem::all(published, now);
+    pub(super) fn brief(current: &metrics::Account, published: &Published, now: Timestamp) -> Self {
+        let name = current.name();
+        let problems = Problem::all(published, current.last_invalid_row(), now);
         let health = Health::of(&problems, published.last_poll.is_some());
         Self {
             name: name.to_owned(),
@@ -64,12 +83,13 @@ impl Account {
             replica_tasks: published.snapshot.as_ref().map(|snapshot| snapshot.rows),
             replica_oldest: published.snapshot.as_ref().map(|snapshot| snapshot.covered_from),
             token_expiry: published.token_expiry,
+            assets: published.snapshot.as_ref().map(|snapshot| AssetCounts::new(&snapshot.assets)),
             numbers: None,
         }
     }
 }
 
-/// What polls may take beyond two intervals before somebody is told.
+/// What polls may take beyond two intervals before they count as late.
 const LATE: Duration = Duration::from_secs(10);
 
 fn summary(published: &Published, health: Health, now: Timestamp) -> String {
@@ -87,7 +107,7 @@ fn summary(published: &Published, health: Health, now: Timestamp) -> String {
         (Health::Healthy, Some(age)) if is_late(published, now) => {
             format!("The last poll succeeded {age} ago, and the next one has not ended yet.")
         }
-        (Health::Healthy, Some(age)) => format!("All is well: the last poll succeeded {age} ago."),
+        (Health::Healthy, Some(age)) => format!("The last poll succeeded {age} ago."),
         (Health::Degraded, Some(age)) => {
             format!("The last poll succeeded {age} ago, but there is something to look at.")
         }
@@ -102,41 +122,7 @@ fn is_late(published: &Published, now: Timestamp) -> bool {
     published.last_success.is_some_and(|at| elapsed(at, now) > published.interval * 2 + LATE)
 }
 
-/// A length of time as people say it, in its two largest units at most.
-#[must_use]
-pub fn words_of(length: Duration) -> String {
-    let seconds = length.as_secs();
-    let parts = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
-    let first = parts.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(parts.len() - 1);
-    let (unit, name) = parts[first];
-    let words = format!("{} {name}", seconds / unit);
-    // Days and hours are told with what is left of them; the seconds of minutes tell nobody anything.
-    let left = parts[..3].get(first + 1).map(|(next, name)| (seconds % unit / next, name));
-    left.filter(|(n, _)| *n > 0).map_or(words.clone(), |(n, name)| format!("{words} {n} {name}"))
-}
-
 /// A length of time in seconds.
 pub(super) fn seconds<S: Serializer>(length: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(length.as_secs())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lengths_of_time_are_told_in_two_units() {
-        for (seconds, expected) in [
-            (0, "0 s"),
-            (59, "59 s"),
-            (60, "1 min"),
-            (119, "1 min"),
-            (3_600, "1 h"),
-            (5_400, "1 h 30 min"),
-            (90_000, "1 d 1 h"),
-            (864_059, "10 d"),
-        ] {
-            assert_eq!(words_of(Duration::from_secs(seconds)), expected);
-        }
-    }
 }

@@ -1,4 +1,4 @@
-//! The numbers of an account: kinds of tasks, the picture of the window, and the last failures.
+//! The numbers of an account: kinds of tasks, and how tasks ended over the window.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,8 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::account::seconds;
-use super::failures::FailedTask;
-use crate::store::{KindSample, Outcomes, Period, Snapshot};
+use crate::store::{KindSample, Period, Periods, Snapshot};
 use crate::task::{Label, Status};
 use crate::time::Timestamp;
 
@@ -23,8 +22,6 @@ pub struct Numbers {
     pub kinds: Vec<Kind>,
     /// How tasks ended over the window.
     pub ended: Picture,
-    /// The last tasks that did not end well, newest first.
-    pub last_failures: Vec<FailedTask>,
 }
 
 /// The numbers of one kind of task.
@@ -58,7 +55,7 @@ pub struct Picture {
 // === impl Numbers ===
 
 impl Numbers {
-    pub(super) fn new(snapshot: &Snapshot, outcomes: &Outcomes, entities: bool) -> Self {
+    pub(super) fn new(snapshot: &Snapshot, periods: &Periods) -> Self {
         let mut kinds: Vec<_> = snapshot.kinds.iter().map(Kind::new).collect();
         // The order of the snapshot stays among those that are alike.
         kinds.sort_by_key(|kind| (kind.count("failed") == 0, kind.open == 0));
@@ -66,8 +63,7 @@ impl Numbers {
             at: snapshot.time,
             window: snapshot.window,
             kinds,
-            ended: Picture { length: outcomes.periods.length, periods: outcomes.periods.list.clone() },
-            last_failures: outcomes.failed.iter().map(|failed| FailedTask::new(failed, entities)).collect(),
+            ended: Picture { length: periods.length, periods: periods.list.clone() },
         }
     }
 }

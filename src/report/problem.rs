@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::account::words_of;
-use crate::metrics::{Failure, Published};
+use super::reasons::explained;
+use super::words::words_of;
+use crate::metrics::Published;
 use crate::time::{Timestamp, elapsed, later};
 
 /// A token that expires sooner is a problem: the alerts say so as well.
@@ -13,6 +14,12 @@ const EXPIRES_SOON: Duration = Duration::from_hours(7 * 24);
 
 /// What the alert on old data allows beyond three intervals.
 const SLACK: Duration = Duration::from_mins(2);
+
+/// For how long an event counts as recent: as long as the alerts look back.
+const RECENT: Duration = Duration::from_hours(1);
+
+/// For how long polls fail before the alert on them fires.
+const FAILS_FOR: Duration = Duration::from_mins(15);
 
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -84,16 +91,34 @@ impl Problem {
         )
     }
 
+    /// The replica could not be read for a report.
+    pub(super) fn replica_not_read(error: &str) -> Self {
+        Self::new(
+            "replica_not_read",
+            Severity::Warning,
+            format!("Assets and tasks are missing here: {error}."),
+            "Reload the page. The metrics are not affected.",
+        )
+    }
+
     /// Everything that is wrong with an account at `now`, the worst first.
-    pub(super) fn all(published: &Published, now: Timestamp) -> Vec<Self> {
+    pub(super) fn all(
+        published: &Published,
+        last_invalid_row: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Vec<Self> {
         let found = [
             failed_poll(published, now),
             old_data(published, now),
+            failing_polls(published, now),
+            failing_background(published, now),
+            invalid_rows(last_invalid_row, now),
+            nothing_visible(published),
             token(published, now),
             drift(published),
             initial_sync(published),
             history_sync(published),
-            not_counted(published),
+            not_counted(published, now),
         ];
         let mut problems: Vec<_> = found.into_iter().flatten().collect();
         problems.sort_by_key(|problem| std::cmp::Reverse(problem.severity));
@@ -113,41 +138,6 @@ fn failed_poll(published: &Published, now: Timestamp) -> Option<Problem> {
     ))
 }
 
-/// What happened, and what to do about it: the table of the README.
-fn explained(failure: Failure) -> (&'static str, &'static str) {
-    match failure.as_str() {
-        "auth" => (
-            "the API refused the token, or there is none",
-            "Check that the token file is there and readable, and that the token has not expired, belongs to the region of \
-             base_url, and may list tasks (of organizational_unit, if that is set).",
-        ),
-        "connect" => (
-            "no connection to the API, or one that broke before an answer",
-            "Check base_url, DNS, the firewall and the proxy; set ca_file if a certificate is not trusted.",
-        ),
-        "timeout" => (
-            "no complete response in time, or a poll that hangs",
-            "If it lasts, raise poll.request_timeout or lower poll.page_size. For one that hangs, check that token_file \
-             can be read.",
-        ),
-        "throttled" => (
-            "the API answered 429, too many requests",
-            "Other callers of the organisation share its limit: lower poll.requests_per_second, or slow them down.",
-        ),
-        "server" => ("the API answered with a server error", "Wait; if it lasts, ask Clumio."),
-        "rejected" => ("the API rejected a request", "Check base_url and organizational_unit."),
-        "protocol" => (
-            "an answer that is no page of tasks, or pages that do not add up",
-            "Check base_url: a portal or a proxy may be answering. Raise limits.max_response_bytes if the log names it.",
-        ),
-        "state" => (
-            "the numbers were read, but cannot be written to the state directory, so that counters do not advance",
-            "Make room on its disk, and let the user that runs the exporter write there.",
-        ),
-        _ => ("a fault of the exporter", "Please report it, with the log."),
-    }
-}
-
 /// The last poll succeeded, but that was long ago.
 fn old_data(published: &Published, now: Timestamp) -> Option<Problem> {
     let age = elapsed(published.last_success?, now);
@@ -159,6 +149,49 @@ fn old_data(published: &Published, now: Timestamp) -> Option<Problem> {
             Severity::Critical,
             message,
             "Look at the log and at /-/healthy: the poller may hang.",
+        )
+    })
+}
+
+/// More than the alert on failing polls allows: a quarter of the last hour, for 15 minutes.
+fn failing_polls(published: &Published, now: Timestamp) -> Option<Problem> {
+    let (polls, failures) = published.recent.within_an_hour(now);
+    let lasts = published.recent.first_failure(now).is_some_and(|ago| ago >= FAILS_FOR);
+    (published.up && lasts && failures * 4 > polls).then(|| {
+        let message = format!("{failures} of {polls} polls of the last hour failed.");
+        Problem::new("polls_failing", Severity::Warning, message, "The log names the reason of each.")
+    })
+}
+
+/// Audits or the history sync failed within the last hour.
+fn failing_background(published: &Published, now: Timestamp) -> Option<Problem> {
+    let at = published.last_background_failure.filter(|at| elapsed(*at, now) < RECENT)?;
+    let message = format!("Audits or the history sync failed, last {} ago.", words_of(elapsed(at, now)));
+    let remedy = "The log names the reason. They are tried again; polls are not affected.";
+    Some(Problem::new("background_failing", Severity::Warning, message, remedy))
+}
+
+/// Rows that are skipped or corrected were read within the last hour.
+fn invalid_rows(last: Option<Timestamp>, now: Timestamp) -> Option<Problem> {
+    let at = last.filter(|at| elapsed(*at, now) < RECENT)?;
+    let message = format!(
+        "Clumio listed tasks that were skipped or corrected, last {} ago.",
+        words_of(elapsed(at, now))
+    );
+    let remedy = "The log names their ids. Tasks without id or status are in no number: ask Clumio.";
+    Some(Problem::new("invalid_rows", Severity::Warning, message, remedy))
+}
+
+/// A token without permissions reads an empty list, which no other alert can tell from a quiet account.
+fn nothing_visible(published: &Published) -> Option<Problem> {
+    let is_empty = published.snapshot.as_ref().is_some_and(|snapshot| snapshot.rows == 0);
+    is_empty.then(|| {
+        Problem::new(
+            "nothing_visible",
+            Severity::Warning,
+            "The token sees no tasks at all.".to_owned(),
+            "Check that the token may list tasks, of organizational_unit if that is set. On a new account, wait for its \
+             first task. Until then no alert about backups can fire.",
         )
     })
 }
@@ -215,8 +248,10 @@ fn history_sync(published: &Published) -> Option<Problem> {
     Some(Problem::new("history_sync", Severity::Info, message, "Wait: polls are not affected."))
 }
 
-fn not_counted(published: &Published) -> Option<Problem> {
+fn not_counted(published: &Published, now: Timestamp) -> Option<Problem> {
     let snapshot = published.snapshot.as_ref()?;
+    let is_recent = published.last_missed.is_some_and(|at| elapsed(at, now) < RECENT);
+    let severity = if is_recent { Severity::Warning } else { Severity::Info };
     let (missed, vanished) = (snapshot.missed_total, snapshot.vanished_total);
     (missed + vanished > 0).then(|| {
         let message = format!(
@@ -225,7 +260,7 @@ fn not_counted(published: &Published) -> Option<Problem> {
         );
         Problem::new(
             "not_counted",
-            Severity::Info,
+            severity,
             message,
             "Look at such tasks in the Clumio portal; see the README.",
         )

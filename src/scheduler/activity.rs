@@ -161,6 +161,7 @@ impl Observer for Watch {
 
     fn defect(&self, defect: Defect) {
         self.metrics.defect(defect);
+        self.view.read_invalid_row(Timestamp::now());
     }
 
     fn finished(&self) {

@@ -29,7 +29,7 @@ pub use reload::{Applied, Change};
 use crate::clumio::Client;
 use crate::config::Settings;
 use crate::metrics::Exposition;
-use crate::store::{self, Outcomes, Store};
+use crate::store::{self, Explorer, Store};
 use crate::time::{Clock, SystemClock};
 
 /// How often the supervisor looks at each account.
@@ -95,17 +95,12 @@ impl Accounts {
         Ok(join_all(polls).await.into_iter().all(|succeeded| succeeded))
     }
 
-    /// How the tasks of these accounts ended, of those that have been polled.
-    pub async fn outcomes(&self, names: Vec<String>) -> BTreeMap<String, Outcomes> {
-        let mut outcomes = BTreeMap::new();
-        for name in names {
-            let poller = self.members().get(&name).map(|member| Arc::clone(&member.supervised.poller));
-            let Some(poller) = poller else { continue };
-            if let Some(of_account) = poller.outcomes().await {
-                outcomes.insert(name, of_account);
-            }
-        }
-        outcomes
+    /// Reads the replicas of the accounts, as far as they have been polled.
+    #[must_use]
+    pub fn explorer(&self) -> Explorer {
+        let members = self.members();
+        let replicas = members.values().filter_map(|member| member.supervised.poller.replica.load_full());
+        Explorer::new(self.store.clone(), replicas.collect())
     }
 
     /// Stops every poller, writes what the next process needs and closes the database, unless it takes longer than a

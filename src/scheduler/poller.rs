@@ -14,7 +14,7 @@ use super::activity::Activity;
 use crate::clumio::TaskList;
 use crate::metrics::{Account as View, BackgroundJob, Exposition, Failure};
 use crate::poll::{Background, BackgroundError, Error, Job, Poller, Report};
-use crate::store::{Outcomes, Replica};
+use crate::store::Replica;
 use crate::time::{Clock, Timestamp};
 
 /// Polls one account, again and again, and publishes what came of it.
@@ -109,13 +109,6 @@ impl<L: TaskList> AccountPoller<L> {
         }
     }
 
-    /// How the tasks of the account ended; none before its first poll, or if the replica cannot be read.
-    pub(super) async fn outcomes(&self) -> Option<Outcomes> {
-        let replica = self.replica.load_full()?;
-        let time = self.view.time()?;
-        replica.outcomes(time).await.ok()
-    }
-
     /// Writes what holds depend on, for a process that ends.
     pub(super) async fn finish(&self) {
         let mut poller = self.poller.lock().await;
@@ -157,7 +150,7 @@ impl<L: TaskList> AccountPoller<L> {
             Job::Audit => BackgroundJob::Audit,
             Job::HistorySync => BackgroundJob::HistorySync,
         };
-        self.view.background_failed(job);
+        self.view.background_failed(job, self.now());
         warn!(account = self.name, error = %error.error, "{} failed; it is tried again later", error.job.as_str());
     }
 

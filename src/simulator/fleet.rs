@@ -27,7 +27,7 @@ pub(super) struct Work {
 /// Assets that are protected in the same way.
 #[derive(Debug)]
 pub(super) struct Class {
-    entity_type: &'static str,
+    pub(super) entity_type: &'static str,
     home: Home,
     /// The part of all tasks that this class causes by its schedule, in thousandths.
     share: u64,

@@ -8,11 +8,13 @@
 //!   a believable one.
 //! - `filter`, [`Order`], `row`: how a listing is chosen, ordered, cut into pages and written.
 //! - [`Fault`]: what goes wrong, and how often. [`View`]: what a token may see. [`Requests`]: what was asked.
+//! - `breakdown`: assets that fail on request.
 //! - `server`, `resources`, `answer`, `wire`: the HTTP face, down to connections that break.
 
 mod access;
 mod answer;
 mod args;
+mod breakdown;
 mod chance;
 mod faults;
 mod filter;
@@ -31,6 +33,7 @@ mod world;
 
 pub use access::View;
 pub use args::Args;
+pub use breakdown::{AssetQuery, BrokenAsset};
 pub use faults::{BadRate, Fault, Faults, Rate};
 pub use listing::Order;
 pub use options::Options;

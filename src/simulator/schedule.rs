@@ -5,14 +5,14 @@
 //! what steps time advances, and no task is made before its time comes.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
 
 use super::chance::{happens, log_normal, next_event, up_to};
-use super::fleet::{Fleet, Work};
+use super::fleet::{Asset, Fleet, Work};
 use super::task::{Outcome, Subject, Task};
 use crate::time::{Timestamp, earlier, elapsed, later};
 
@@ -56,6 +56,8 @@ pub(super) struct Schedule {
     queued: u64,
     next_id: u64,
     tasks_per_day: u32,
+    /// Assets whose backups fail, by their index in the fleet.
+    pub(super) failing: BTreeSet<usize>,
 }
 
 // === impl Schedule ===
@@ -66,7 +68,8 @@ impl Schedule {
         let mut rng = Rng::with_seed(seed);
         let fleet = Fleet::new(tasks_per_day, &mut rng);
         let queue = BinaryHeap::with_capacity(fleet.assets.len() + 8);
-        let mut schedule = Self { rng, fleet, queue, queued: 0, next_id: FIRST_ID, tasks_per_day };
+        let failing = BTreeSet::new();
+        let mut schedule = Self { rng, fleet, queue, queued: 0, next_id: FIRST_ID, tasks_per_day, failing };
         if tasks_per_day > 0 {
             schedule.begin(start);
         }
@@ -84,6 +87,20 @@ impl Schedule {
             Due::Restore => self.restore(at),
             Due::Errand => self.errand(at),
         })
+    }
+
+    /// What is protected.
+    pub(super) fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// A backup of an asset that takes two seconds from `at` on.
+    pub(super) fn run_now(&mut self, asset: usize, at: Timestamp, outcome: Outcome) -> Task {
+        self.next_id += self.rng.u64(1..=9);
+        let Asset { class, subject } = &self.fleet.assets[asset];
+        let kind = Arc::clone(&self.fleet.classes[*class].backup.kind);
+        let task = Task { kind, subject: Arc::clone(subject), ..Task::new(self.next_id, at) };
+        task.started(later(at, Duration::from_secs(1))).ended(later(at, Duration::from_secs(2)), outcome)
     }
 
     fn begin(&mut self, start: Timestamp) {
@@ -129,13 +146,17 @@ impl Schedule {
     fn backup(&mut self, asset: usize, at: Timestamp) -> Task {
         let class = &self.fleet.classes[self.fleet.assets[asset].class];
         let (every, indexed) = (class.every, class.indexing.is_some());
-        let seeding = class.seeding.clone().filter(|_| happens(&mut self.rng, SEEDINGS));
+        let fails = self.failing.contains(&asset);
+        let seeding = class.seeding.clone().filter(|_| happens(&mut self.rng, SEEDINGS) && !fails);
         let work = seeding.clone().unwrap_or_else(|| class.backup.clone());
         if seeding.is_some() {
             self.fleet.replace(asset, &mut self.rng);
         }
         let subject = Arc::clone(&self.fleet.assets[asset].subject);
-        let task = self.task(&work, subject, at);
+        let mut task = self.task(&work, subject, at);
+        if fails {
+            (task.aborting, task.outcome) = (None, Outcome::Failed);
+        }
         let over = task.ended.unwrap_or(at);
         if indexed && task.outcome == Outcome::Completed {
             let pause = log_normal(&mut self.rng, 15.0, 0.8);

@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::header::{ACCEPT, AUTHORIZATION};
 use axum::http::{HeaderMap, Method, Response, StatusCode};
+use axum::routing::post;
 use jiff::SignedDuration;
 use tokio_util::sync::CancellationToken;
 
@@ -16,7 +17,7 @@ use super::faults::Fault;
 use super::refusal::Refusal;
 use super::requests::{Endpoint, Exchange};
 use super::wire::{self, Connection};
-use super::{Luck, Simulator, lock, resources};
+use super::{Luck, Simulator, breakdown, lock, resources};
 use crate::time::Timestamp;
 
 /// How far a wrong `Date` is off at most, in seconds.
@@ -33,7 +34,11 @@ struct Face {
 
 /// The API of `simulator`, until it is `stopped`.
 pub(super) fn router(simulator: Simulator, stopped: CancellationToken) -> Router {
-    Router::new().fallback(answer).with_state(Face { simulator, stopped })
+    let control = Router::new()
+        .route("/simulator/fail", post(breakdown::fail))
+        .route("/simulator/recover", post(breakdown::recover))
+        .with_state(simulator.clone());
+    Router::new().fallback(answer).with_state(Face { simulator, stopped }).merge(control)
 }
 
 async fn answer(State(face): State<Face>, request: Request) -> Response<Body> {

@@ -88,6 +88,16 @@ impl World {
         self.keep(task, false);
     }
 
+    /// The generator.
+    pub(super) fn schedule(&mut self) -> &mut Schedule {
+        &mut self.schedule
+    }
+
+    /// Every task, oldest creation first.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Task> {
+        self.by_creation.iter().map(|(_, slot)| self.task(*slot))
+    }
+
     /// Takes a task out, as if it had never been; false if there is none.
     pub(super) fn remove(&mut self, id: u64) -> bool {
         let Some(slot) = self.by_id.remove(&id) else { return false };

@@ -250,6 +250,16 @@ impl Database {
         self.last_write
     }
 
+    /// The connection, for reads with a time limit.
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        &mut self.db
+    }
+
+    /// The file; none in memory.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        self.directory.as_ref().map(Directory::database)
+    }
+
     /// The size of the database and its WAL; none in memory.
     pub(super) fn bytes(&self) -> Option<u64> {
         self.directory.as_ref().map(Directory::bytes)
@@ -260,7 +270,7 @@ impl Database {
     }
 }
 
-fn inode(path: &Path) -> Option<u64> {
+pub(super) fn inode(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().map(|file| file.ino())
 }
 

@@ -9,10 +9,20 @@ use std::collections::HashSet;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use ring::digest::{SHA256, digest};
 use rusqlite::{CachedStatement, Connection, OptionalExtension};
 
 use super::Result;
-use crate::task::{Entity, Label, Name};
+use crate::task::{Entity, LABEL_BYTES, Label, Name};
+
+/// Bytes of the digest that stands for the name of an entity without an id.
+const DIGEST_BYTES: usize = 8;
+
+/// How the digest of a name begins.
+const DIGEST_PREFIX: &str = "sha256:";
+
+/// Sorts after every text that begins as the one before it.
+const LAST_CHARACTER: char = '\u{10FFFF}';
 
 /// The entities of one account that a transaction has met, with the texts of its tasks.
 pub(super) struct Entities<'a> {
@@ -38,6 +48,14 @@ struct Named<'a> {
     name: Option<Cow<'a, str>>,
     /// Whether the name is to be written, once for all tasks of a transaction.
     is_renamed: bool,
+}
+
+/// An entity as it is stored.
+pub(super) struct StoredEntity {
+    pub(super) entity_type: Option<String>,
+    pub(super) key: String,
+    pub(super) has_id: bool,
+    pub(super) name: Option<String>,
 }
 
 // === impl Entities ===
@@ -115,6 +133,67 @@ fn insert<'a>(
     )?;
     let id = insert.insert((account, key.entity_type, key.text, key.has_id, name, named))?;
     Ok(Named { id, since: named, name: name.map(Cow::Borrowed), is_renamed: false })
+}
+
+/// The entities of an account whose published id is `id`. A label may be a truncated id.
+pub(super) fn with_id(db: &Connection, (account, names): (i64, bool), id: &str) -> Result<Vec<i64>> {
+    if !names && id.starts_with(DIGEST_PREFIX) {
+        return with_digest(db, account, id);
+    }
+    // The longest character has four bytes.
+    let is_truncated = (LABEL_BYTES - 3..=LABEL_BYTES).contains(&id.len());
+    let last = if is_truncated { format!("{id}{LAST_CHARACTER}") } else { id.to_owned() };
+    let mut query = db.prepare_cached(
+        "SELECT id FROM entity INDEXED BY entity_key
+         WHERE account = ?1 AND key >= ?2 AND key <= ?3 AND (has_id = 1 OR ?4) LIMIT 100",
+    )?;
+    let found = query.query_map((account, id, last, names), |row| row.get(0))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+fn with_digest(db: &Connection, account: i64, id: &str) -> Result<Vec<i64>> {
+    let mut query = db.prepare_cached(
+        "SELECT id, key FROM entity INDEXED BY entity_key WHERE account = ?1 AND has_id = 0",
+    )?;
+    let mut rows = query.query([account])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if key_digest(&row.get::<_, String>(1)?) == id {
+            found.push(row.get(0)?);
+        }
+    }
+    Ok(found)
+}
+
+fn key_digest(key: &str) -> String {
+    let digest = digest(&SHA256, key.as_bytes());
+    let digits = digest.as_ref()[..DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}"));
+    format!("{DIGEST_PREFIX}{}", digits.collect::<String>())
+}
+
+// === impl StoredEntity ===
+
+impl StoredEntity {
+    pub(super) fn find(db: &Connection, entity: i64) -> Result<Self> {
+        let mut query = db.prepare_cached("SELECT type, key, has_id, name FROM entity WHERE id = ?1")?;
+        let found = query.query_row([entity], |row| {
+            Ok(Self { entity_type: row.get(0)?, key: row.get(1)?, has_id: row.get(2)?, name: row.get(3)? })
+        });
+        Ok(found?)
+    }
+
+    /// The name, or the id if there is none or names are not published.
+    pub(super) fn label(&self, names: bool) -> String {
+        match &self.name {
+            Some(name) if names => name.clone(),
+            _ => self.id(names),
+        }
+    }
+
+    /// The id. Without one the name identifies the entity; if it is not published, its digest does.
+    pub(super) fn id(&self, names: bool) -> String {
+        if self.has_id || names { self.key.clone() } else { key_digest(&self.key) }
+    }
 }
 
 // === impl Named ===

@@ -61,6 +61,9 @@ pub enum Error {
     /// The database was damaged and has been replaced: the account has to start cold.
     #[error("the database was damaged and has been replaced by an empty one")]
     Replaced,
+    /// A query for a page took too long, or waited too long for others.
+    #[error("the query takes too long: narrow the filter, or try again when fewer pages are open")]
+    TooSlow,
     /// The thread of the database has ended, or a job on it has panicked.
     #[error("the database thread failed, a fault of the exporter: please report it")]
     Thread,
@@ -77,8 +80,11 @@ impl Error {
 
 impl From<rusqlite::Error> for Error {
     fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, OperationInterrupted};
         let code = error.sqlite_error_code();
+        if code == Some(OperationInterrupted) {
+            return Self::TooSlow;
+        }
         let is_unreadable = matches!(
             error,
             rusqlite::Error::InvalidColumnType(..)

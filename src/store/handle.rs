@@ -9,10 +9,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread;
+use std::time::Instant;
 
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::database::Database;
+use super::reads::{self, Reads};
 use super::{Error, Result, retention};
 use crate::time::Timestamp;
 
@@ -22,6 +25,7 @@ type Job = Box<dyn FnOnce(&mut Database) + Send>;
 #[derive(Debug, Clone)]
 pub struct Store {
     jobs: Arc<Sender<Job>>,
+    reads: Arc<Reads>,
 }
 
 /// How the database is, for self-metrics.
@@ -57,6 +61,7 @@ impl Store {
 
     fn start(mut database: Database) -> Self {
         let (jobs, next) = channel::<Job>();
+        let reads = Arc::new(Reads::new(database.path()));
         let run = move || {
             for job in next {
                 job(&mut database);
@@ -65,7 +70,7 @@ impl Store {
         let thread = thread::Builder::new().name("database".to_owned());
         // The thread ends when the last handle is dropped.
         thread.spawn(run).expect("a thread must start");
-        Self { jobs: Arc::new(jobs) }
+        Self { jobs: Arc::new(jobs), reads }
     }
 
     /// Removes some rows of accounts that are no longer there; gives whether there are more.
@@ -90,6 +95,7 @@ impl Store {
 
     /// Closes the database, so that another process can open it. Later calls of any handle fail.
     pub async fn close(&self) {
+        self.reads.close().await;
         let close = |database: &mut Database| {
             database.close();
             Ok(())
@@ -107,6 +113,25 @@ impl Store {
         };
         // It has no other result than the thread's end.
         let _ = self.run(set).await;
+    }
+
+    /// Runs queries for a page, which read one state of the database. They are interrupted when they take too long, and
+    /// should end by the time that they are given.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection, Instant) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let turn = self.reads.turn().await?;
+        match self.reads.path() {
+            Some(path) => reads::read_on_disk(turn, path.to_owned(), query).await,
+            None => {
+                self.run(move |database| {
+                    let _turn = turn;
+                    reads::read_in_memory(database.connection(), query)
+                })
+                .await
+            }
+        }
     }
 
     /// Runs a job on the thread of the database. A panic in it continues in the caller.

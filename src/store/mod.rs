@@ -10,7 +10,8 @@
 //!
 //! The state of the [`assets`] that tasks protect is derived from rows in the same transaction.
 //!
-//! [`Store`] runs the database on a thread of its own, since SQLite blocks. [`Replica`] is one account in it.
+//! [`Store`] runs the database on a thread of its own, since SQLite blocks. [`Replica`] is one account in it. Pages read
+//! through [`Explorer`], beside the polls.
 //!
 //! This is the only module with SQL. Every query is a named function beside its text.
 
@@ -21,15 +22,18 @@ mod database;
 mod directory;
 mod entities;
 mod error;
+mod explore;
 mod gauges;
 mod handle;
 mod histogram;
 mod labels;
 mod marks;
 mod merge;
-mod outcomes;
+mod periods;
+mod reads;
 mod replica;
 mod retention;
+mod scope;
 mod segments;
 mod series;
 mod snapshot;
@@ -40,16 +44,17 @@ mod tests;
 
 pub use account::{AccountState, Identity};
 pub use assets::{
-    AssetLabels, AssetProgress, AssetSamples, AssetState, AssetTypeSample, CompletedWithin, FailingAsset,
-    LateAsset, Unnamed,
+    AgeBasis, AssetCondition, AssetDetail, AssetFilter, AssetLabels, AssetList, AssetOrder, AssetProgress,
+    AssetRow, AssetSamples, AssetState, AssetTypeSample, CompletedWithin, FailingAsset, LateAsset, Unnamed,
 };
 pub use commit::{Completes, PollCommit, SliceCommit};
 pub use error::Error;
+pub use explore::{Explorer, MAX_ROWS, TaskEntity, TaskFilter, TaskList, TaskPosition, TaskRow, TaskStatus};
 pub use handle::{Store, StoreStatus};
 pub use histogram::DurationHistogram;
 pub use marks::{Marks, PollInstant};
 pub use merge::Source;
-pub use outcomes::{FailedTask, Outcomes, Period, Periods};
+pub use periods::{Period, Periods};
 pub use replica::Replica;
 pub use segments::Segment;
 pub use snapshot::{KindSample, Snapshot, StatusSample};

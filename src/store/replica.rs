@@ -9,7 +9,7 @@ use super::commit::{self, PollCommit, SliceCommit};
 use super::database::{Commit, Database};
 use super::handle::Store;
 use super::marks::PollInstant;
-use super::outcomes::{self, Outcomes};
+use super::scope::Scope;
 use super::segments::{self, Segment};
 use super::snapshot::Snapshot;
 use super::tasks;
@@ -240,21 +240,15 @@ impl Replica {
         .await
     }
 
-    /// How the tasks of the window ended, and the newest that failed, for people.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub async fn outcomes(&self, time: Timestamp) -> Result<Outcomes> {
-        let (name, identity, window) = (self.name.clone(), self.identity.clone(), self.rules.window);
-        let (account, generation) = self.opened.unzip();
-        let read = move |db: &rusqlite::Connection| {
-            // Before its first poll, an account is not open, and has what the process before has left.
-            let found = account::find(db, &name, &identity)?;
-            let found = found.and_then(|(id, is_same)| is_same.then_some(id));
-            let account = account.or(found).ok_or(Error::Replaced)?;
-            outcomes::outcomes(db, account, time, window)
-        };
-        self.store.run(move |database| database.read(generation, read)).await
+    /// The name of the account.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The account for queries; none before its initial sync has ended.
+    pub(super) fn scope(&self, db: &rusqlite::Connection) -> Result<Option<Scope<'_>>> {
+        Scope::find(db, &self.name, &self.identity, &self.rules)
     }
 
     async fn read<T: Send + 'static>(

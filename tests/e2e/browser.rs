@@ -63,6 +63,14 @@ impl Browser {
         answer["result"]["value"].clone()
     }
 
+    /// The value of a promise.
+    pub fn awaited(&mut self, expression: &str) -> Value {
+        let asked = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let answer = self.call("Runtime.evaluate", &asked);
+        assert_eq!(answer.get("exceptionDetails"), None, "{expression}");
+        answer["result"]["value"].clone()
+    }
+
     fn call(&mut self, method: &str, params: &Value) -> Value {
         self.last += 1;
         let id = self.last;

@@ -63,7 +63,21 @@ async fn check_says_what_it_found() {
     for words in says {
         assert!(ended.stdout.contains(words), "{words:?} is not in:\n{}", ended.stdout);
     }
+    assert_eq!(ended.stdout.lines().last(), Some("verdict: ok: 1 account can be read"));
     assert_eq!(api.simulator.requests().total, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn check_warns_of_a_token_that_sees_nothing() {
+    let api = Api::start(Options::scripted()).await;
+    let ended = Config::following(&api, FAST).run("check").await;
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    let verdict = ended.stdout.lines().last().unwrap_or_default();
+    assert!(
+        verdict.starts_with("verdict: warning: the token of account \"prod\" sees no tasks"),
+        "{verdict}"
+    );
+    assert!(verdict.contains("organizational_unit"), "{verdict}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

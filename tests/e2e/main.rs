@@ -5,6 +5,7 @@
 
 mod alerts;
 mod audit;
+mod breakdown;
 mod browser;
 mod certificates;
 mod commands;
@@ -19,6 +20,7 @@ mod heads;
 mod lifecycle;
 mod outage;
 mod page;
+mod pages;
 mod process;
 mod protocol;
 #[path = "../shared/queries.rs"]

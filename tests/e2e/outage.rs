@@ -1,11 +1,11 @@
 //! Outages: the page stays, says how old it is, and recovers; an account never disturbs another.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use clumio_exporter::http::{self, Front, Gate, Site};
 use clumio_exporter::metrics::Exposition;
 use clumio_exporter::simulator::{Fault, Faults};
+use clumio_exporter::store::{Explorer, Store};
 
 use crate::harness::{ACCOUNT, Api, Config, Exporter, FAST, http};
 use crate::process::TOKEN;
@@ -91,18 +91,21 @@ async fn health_and_the_page_answer_at_once_though_the_api_never_does() {
     exporter.stop().await;
 }
 
+fn no_accounts() -> Explorer {
+    Explorer::new(Store::in_memory().expect("the store must open"), Vec::new())
+}
+
 /// In this process, because no client can hold a request of the real one for long enough.
 #[tokio::test(flavor = "multi_thread")]
-async fn more_requests_than_allowed_get_503_but_for_health() {
+async fn more_scrapes_than_allowed_get_503_but_for_pages_and_health() {
     let listener = http::listen("127.0.0.1:0").expect("a free port must be had");
     let address = listener.local_addr().expect("it must have an address");
     let site = Site {
-        show_entities: false,
         exposition: Arc::new(Exposition::new()),
         external_url: None,
         telemetry_path: "/metrics".to_owned(),
         max_requests: 0,
-        outcomes: Arc::new(|_| Box::pin(async { BTreeMap::new() })),
+        explorer: Arc::new(no_accounts),
         health: Arc::new(|| Ok(())),
         reload: None,
     };
@@ -112,7 +115,7 @@ async fn more_requests_than_allowed_get_503_but_for_health() {
         let answer = http.get(format!("http://{address}{path}")).send().await;
         answer.expect("it must be answered").status().as_u16()
     };
-    assert_eq!([status("/metrics").await, status("/").await, status("/no").await], [503; 3]);
+    assert_eq!([status("/metrics").await, status("/").await, status("/no").await], [503, 200, 404]);
     assert_eq!([status("/-/healthy").await, status("/-/ready").await], [200; 2]);
     serving.abort();
 }
@@ -123,12 +126,11 @@ async fn health_fails_with_what_is_wrong() {
     let listener = http::listen("127.0.0.1:0").expect("a free port must be had");
     let address = listener.local_addr().expect("it must have an address");
     let site = Site {
-        show_entities: false,
         exposition: Arc::new(Exposition::new()),
         external_url: None,
         telemetry_path: "/metrics".to_owned(),
         max_requests: 1,
-        outcomes: Arc::new(|_| Box::pin(async { BTreeMap::new() })),
+        explorer: Arc::new(no_accounts),
         health: Arc::new(|| Err("the poller of account \"prod\" has not got on".to_owned())),
         reload: None,
     };

@@ -1,9 +1,9 @@
-//! The status page and its JSON, as the real program serves them, in a real browser.
+//! The pages and their data, as the real program serves them, in a real browser.
 
 use std::time::Duration;
 
 use clumio_exporter::simulator::{Entity, Outcome, Subject, Task};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::browser::Browser;
 use crate::harness::{ACCOUNT, Api, Config, DEADLINE, Exporter, FAST};
@@ -47,14 +47,20 @@ async fn status(exporter: &Exporter) -> Value {
 }
 
 #[tokio::test]
-async fn names_are_shown_only_where_they_may_be() {
+async fn ids_replace_names_where_names_are_turned_off() {
     let api = api().await;
+    let paths = ["/", "/assets", "/tasks", "/asset?account=prod&id=4", "/metrics"];
+    let data = ["/api/v1/status", "/api/v1/assets", "/api/v1/tasks"];
     let hidden = exporter(&api, "assets.names = false").await;
-    for path in ["/", "/api/v1/status", "/metrics"] {
+    for path in paths.into_iter().chain(data) {
         assert!(!text(&hidden, path).await.contains("plain-volume"), "{path}");
     }
-    let shown = exporter(&api, "web.show_entities = true").await;
-    for path in ["/", "/api/v1/status", "/metrics"] {
+    assert!(
+        text(&hidden, "/api/v1/assets?q=plain-vol").await.contains("\"total\":0"),
+        "text finds ids alone"
+    );
+    let shown = exporter(&api, "").await;
+    for path in paths.into_iter().chain(data) {
         assert!(text(&shown, path).await.contains("plain-volume"), "{path}");
     }
     for exporter in [hidden, shown] {
@@ -64,56 +70,76 @@ async fn names_are_shown_only_where_they_may_be() {
 }
 
 #[tokio::test]
-async fn who_has_logged_in_is_shown_names() {
+async fn every_page_takes_a_login_where_there_is_one() {
     let api = api().await;
     let hash = bcrypt::hash("password", 4).expect("it must be hashed");
     let config = Config::following(&api, &format!("{FAST}web.config_file = \"web.yml\""));
     std::fs::write(config.path().join("web.yml"), format!("basic_auth_users:\n  ops: {hash}\n"))
         .expect("the web config must be written");
     let exporter = Exporter::start(config).await;
-    assert_eq!(exporter.get("/").await.status(), 401);
-    assert_eq!(exporter.get("/api/v1/status").await.status(), 401);
-    let page = crate::harness::eventually("the names are there", Duration::from_secs(30), async || {
-        let asked = crate::harness::http().get(format!("http://{}/", exporter.address));
-        let answer = asked.basic_auth("ops", Some("password")).send().await.ok()?;
-        answer.text().await.ok().filter(|page| page.contains("plain-volume"))
-    });
-    page.await;
+    let pages = ["/", "/assets", "/asset?account=prod&id=4", "/tasks"];
+    for path in pages.into_iter().chain(["/api/v1/status", "/api/v1/assets", "/api/v1/tasks"]) {
+        assert_eq!(exporter.get(path).await.status(), 401, "{path}");
+        let page = crate::harness::eventually("the names are there", Duration::from_secs(30), async || {
+            let asked = crate::harness::http().get(format!("http://{}{path}", exporter.address));
+            let answer = asked.basic_auth("ops", Some("password")).send().await.ok()?;
+            answer.text().await.ok().filter(|page| page.contains("plain-volume"))
+        });
+        page.await;
+    }
 }
 
 #[tokio::test]
-async fn the_last_failures_are_there_after_a_restart() {
+async fn assets_and_failures_are_there_after_a_restart_without_the_api() {
     let mut api = api().await;
     let folder = tempfile::tempdir().expect("a folder must be had");
-    let keys = format!("web.show_entities = true\nstate.directory = \"{}\"", folder.path().display());
+    let keys = format!("state.directory = \"{}\"", folder.path().display());
     let first = exporter(&api, &keys).await;
-    let before = status(&first).await["accounts"][0]["numbers"]["last_failures"].clone();
-    assert!(before.as_array().is_some_and(|it| (6..=50).contains(&it.len())), "{before}");
-    assert_eq!(before[3]["entity"], json!({"type": "aws_ebs_volume", "value": "plain-volume"}));
-    assert_eq!(before[4]["entity"]["value"].as_str().map(str::len), Some(256), "a long name is cut");
+    let before = status(&first).await;
+    let failed = before["unsuccessful_tasks"].clone();
+    assert!(failed.as_array().is_some_and(|it| (6..=10).contains(&it.len())), "{failed}");
+    assert_eq!(failed[3]["entity_name"], "plain-volume");
+    assert_eq!(failed[4]["entity_name"].as_str().map(str::len), Some(256), "a long name is cut");
+    let failing = before["failing_assets"].as_array().map_or(0, Vec::len);
+    assert!(failing >= 5, "{before}");
     first.stop().await;
     let url = api.url();
     api.down().await;
-    let again =
-        Exporter::start(Config::new(&format!("{FAST}{keys}")).account(ACCOUNT, &url, crate::process::TOKEN))
-            .await;
-    // The poll fails, but it opens the replica.
-    let account = crate::harness::eventually("the failures are there", DEADLINE, async || {
-        let account = status(&again).await["accounts"][0].clone();
-        (!account["numbers"].is_null()).then_some(account)
+    let config = Config::new(&format!("{FAST}{keys}")).account(ACCOUNT, &url, crate::process::TOKEN);
+    let again = Exporter::start(config).await;
+    let after = crate::harness::eventually("the failures are there", DEADLINE, async || {
+        let status = status(&again).await;
+        (!status["accounts"][0]["numbers"].is_null()).then_some(status)
     });
-    let account = account.await;
-    assert_eq!(account["numbers"]["last_failures"], before);
-    assert_ne!(account["health"], "healthy");
+    let after = after.await;
+    assert_eq!(
+        (&after["unsuccessful_tasks"], &after["failing_assets"]),
+        (&failed, &before["failing_assets"])
+    );
+    assert_ne!(after["accounts"][0]["health"], "healthy");
+    assert_ne!(after["verdict"]["level"], "good");
 }
 
 #[tokio::test]
-async fn the_page_has_its_headers_and_an_account_of_its_own() {
+async fn pages_have_their_headers_and_say_what_is_missing() {
     let api = api().await;
     let exporter = exporter(&api, "").await;
-    for path in ["/", "/api/v1/status", "/?account=prod", "/?account=nobody"] {
+    for (path, expected) in [
+        ("/", 200),
+        ("/?account=prod", 200),
+        ("/?account=nobody", 404),
+        ("/api/v1/status", 200),
+        ("/assets", 200),
+        ("/assets?state=bad", 400),
+        ("/api/v1/assets?limit=5000", 400),
+        ("/asset?account=prod&id=4", 200),
+        ("/asset?account=prod&id=5000", 404),
+        ("/tasks", 200),
+        ("/tasks?from=soon", 400),
+        ("/api/v1/tasks", 200),
+    ] {
         let answer = exporter.get(path).await;
-        assert_eq!(answer.status(), if path.ends_with("nobody") { 404 } else { 200 }, "{path}");
+        assert_eq!(answer.status(), expected, "{path}");
         let header = |name: &str| answer.headers()[name].to_str().expect("it must be text").to_owned();
         let policy = header("content-security-policy");
         assert!(policy.starts_with("default-src 'none'; style-src 'sha256-"), "{policy}");
@@ -127,32 +153,34 @@ async fn the_page_has_its_headers_and_an_account_of_its_own() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_shows_hostile_names_as_text_on_a_phone_and_in_the_dark() {
     let api = api().await;
-    let exporter = exporter(&api, "web.show_entities = true").await;
-    let url = format!("http://{}/", exporter.address);
+    let exporter = exporter(&api, "").await;
+    let site = format!("http://{}", exporter.address);
     let look = tokio::task::spawn_blocking(move || {
         let mut browser = Browser::start();
-        for (width, colours) in [(360, "light"), (360, "dark"), (1_280, "light")] {
-            browser.open(&url, width, colours);
-            let overflow = browser.value("document.documentElement.scrollWidth - innerWidth");
-            assert!(overflow.as_i64().is_some_and(|it| it <= 0), "{width} px: {overflow} px too wide");
-            let background = browser.value("getComputedStyle(document.body).backgroundColor");
-            let expected = if colours == "dark" { "rgb(18, 22, 28)" } else { "rgb(246, 247, 249)" };
-            assert_eq!(background, expected, "the style must be in force");
+        for path in ["/", "/assets", "/tasks", "/asset?account=prod&id=1", "/asset?account=prod&id=3"] {
+            for (width, colours) in [(360, "light"), (360, "dark"), (1_280, "light")] {
+                browser.open(&format!("{site}{path}"), width, colours);
+                let overflow = browser.value("document.documentElement.scrollWidth - innerWidth");
+                assert!(
+                    overflow.as_i64().is_some_and(|it| it <= 0),
+                    "{path}, {width} px: {overflow} px too wide"
+                );
+                let background = browser.value("getComputedStyle(document.body).backgroundColor");
+                let expected = if colours == "dark" { "rgb(18, 22, 28)" } else { "rgb(246, 247, 249)" };
+                assert_eq!(background, expected, "the style must be in force");
+            }
+            let names = "[...document.querySelectorAll('bdi.name')].map(it => it.textContent)";
+            let names = browser.value(names).to_string();
+            assert!(!path.ends_with("=1") || names.contains("document.title='taken'"), "{path}: {names}");
+            assert!(!path.ends_with("=3") || names.contains("u{202e}gpj.elif"), "{path}: {names}");
+            assert_eq!(browser.value("document.querySelectorAll('script, img, iframe, link').length"), 0);
+            assert_eq!(browser.value("document.title == 'taken'"), false);
+            let unlabelled = "[...document.querySelectorAll('table')].filter(it => !it.caption).length";
+            assert_eq!(browser.value(unlabelled), 0);
         }
-        let names = browser
-            .value("[...document.querySelectorAll('td[data-label=Entity] bdi')].map(it => it.textContent)");
-        for name in &HOSTILE[..2] {
-            assert!(names.as_array().is_some_and(|names| names.contains(&json!(name))), "{names}");
-        }
-        assert_eq!(names[2], "\\u{202e}gpj.elif\\u{2066}\\u{0}\\u{7}&lt;");
-        assert_eq!(browser.value("document.querySelectorAll('script, img, iframe, link').length"), 0);
-        assert_eq!(browser.value("document.title"), "1 account: 1 healthy - clumio-exporter");
-        assert_eq!(
-            browser.value("document.querySelector('svg.chart').getBoundingClientRect().height > 50"),
-            true
-        );
-        let unlabelled = "[...document.querySelectorAll('table')].filter(it => !it.caption).length";
-        assert_eq!(browser.value(unlabelled), 0);
+        browser.open(&site, 1_280, "light");
+        let chart = "document.querySelector('svg.chart').getBoundingClientRect().height > 50";
+        assert_eq!(browser.value(chart), true);
         assert_eq!(browser.complaints, Vec::<String>::new());
     });
     look.await.expect("the browser must show it");

@@ -26,7 +26,7 @@ fn an_unknown_key_is_told_what_may_have_been_meant() {
             (
                 "rate_limit = 5",
                 "rate_limit: no such key; web has config_file, enable_lifecycle, external_url, listen_address, \
-                 max_requests, show_entities, telemetry_path",
+                 max_requests, telemetry_path",
             ),
             ("interval = '60s'", "interval: no such key; did you mean accounts.interval or poll.interval?"),
         ],

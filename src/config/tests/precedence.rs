@@ -18,7 +18,6 @@ fn the_defaults_are_those_that_the_product_promises() {
             config_file: None,
             max_requests: 40,
             enable_lifecycle: false,
-            show_entities: false,
         }
     );
     assert_eq!(settings.log, Log { level: LogLevel::Info, format: LogFormat::Logfmt });

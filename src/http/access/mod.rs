@@ -104,11 +104,6 @@ impl Access {
         self.tls.clone()
     }
 
-    /// Whether whoever is let in has logged in.
-    pub(super) fn wants_login(&self) -> bool {
-        self.login.is_some()
-    }
-
     /// Lets a request for `path` in, or says why not.
     pub(super) async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<(), Response> {
         if OPEN_PATHS.contains(&path) {

@@ -5,7 +5,7 @@ use rusqlite::{Row as SqlRow, ToSql};
 
 /// The id of a task as it is stored; numbers before texts, as SQLite sorts them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum TaskKey {
+pub(in super::super) enum TaskKey {
     Number(i64),
     Text(Box<str>),
 }
@@ -30,7 +30,7 @@ pub(super) fn read_end(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<End> {
     Ok(End { ended: row.get(at)?, created: row.get(at + 1)?, id: read_key(row, at + 2)? })
 }
 
-pub(super) fn read_key(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<TaskKey> {
+pub(in super::super) fn read_key(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<TaskKey> {
     Ok(match row.get_ref(at)? {
         ValueRef::Integer(number) => TaskKey::Number(number),
         other => TaskKey::Text(other.as_str()?.into()),

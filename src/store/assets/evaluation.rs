@@ -17,7 +17,7 @@ use super::samples::{AssetState, Unnamed};
 use crate::time::earlier;
 
 /// The history on which `max_age = "auto"` depends.
-const AUTO_COVERS: std::time::Duration = std::time::Duration::from_hours(15 * 24);
+pub(super) const AUTO_COVERS: std::time::Duration = std::time::Duration::from_hours(15 * 24);
 
 /// Assets that one transaction forgets at most.
 const MAX_FORGOTTEN: usize = 1_000;

@@ -206,6 +206,11 @@ impl Evidence {
         self.completed.as_ref().map(|end| end.ended).or_else(first).unwrap_or(i64::MAX)
     }
 
+    /// The last completion of each kind, by its id.
+    pub(super) fn completions(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.completed_by_kind.iter().map(|(kind, end)| (*kind, end.ended))
+    }
+
     /// When the first type began to fail; none if no type fails.
     pub(super) fn failing_since(&self) -> Option<i64> {
         self.failures.iter().map(|(_, end)| end.ended).min()

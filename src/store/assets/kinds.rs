@@ -18,6 +18,7 @@ pub(in super::super) struct AssetKinds {
 #[derive(Debug, Clone)]
 pub(super) struct AssetKind {
     pub(super) category: Label,
+    pub(super) task_type: Label,
     /// Whether any later completion in the category resolves a failure.
     pub(super) is_seeding: bool,
 }
@@ -38,7 +39,7 @@ impl AssetKinds {
         let kinds = kinds.filter(|(_, category, _)| rules.assets.categories.contains(category));
         let kinds = kinds.map(|(id, category, task_type)| {
             let is_seeding = task_type.as_str().contains("seeding");
-            (id, AssetKind { category, is_seeding })
+            (id, AssetKind { category, task_type, is_seeding })
         });
         Ok(Self { kinds: kinds.collect() })
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use ring::digest::{SHA256, digest};
 use rusqlite::Connection;
 
 use super::super::account::AccountState;
+use super::super::entities::StoredEntity;
 use super::super::{Result, Rules, timestamp};
 use super::evaluation::{Counts, Evaluation, Named};
 use super::kinds::asset_types;
@@ -14,16 +14,6 @@ use super::samples::{
 };
 use crate::task::Label;
 use crate::time::{Timestamp, earlier};
-
-/// Bytes of the digest that stands for the name of an asset without an id.
-const DIGEST_BYTES: usize = 8;
-
-/// An entity as it is stored.
-struct Stored {
-    key: String,
-    has_id: bool,
-    name: Option<String>,
-}
 
 /// What is published of an evaluation.
 pub(super) fn samples(
@@ -126,8 +116,8 @@ fn labels(db: &Connection, account: i64, asset: &Named, names: bool) -> Result<A
     )?;
     let (asset_type, parent): (String, Option<i64>) =
         query.query_row((account, asset.entity, &asset.category), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let entity = Stored::find(db, asset.entity)?;
-    let parent = parent.map(|parent| Stored::find(db, parent)).transpose()?;
+    let entity = StoredEntity::find(db, asset.entity)?;
+    let parent = parent.map(|parent| StoredEntity::find(db, parent)).transpose()?;
     Ok(AssetLabels {
         category: Label::new(&asset.category),
         asset_type: Label::new(&asset_type),
@@ -135,33 +125,4 @@ fn labels(db: &Connection, account: i64, asset: &Named, names: bool) -> Result<A
         asset_id: Label::new(&entity.id(names)),
         parent: Label::new(&parent.map_or_else(String::new, |parent| parent.label(names))),
     })
-}
-
-// === impl Stored ===
-
-impl Stored {
-    fn find(db: &Connection, entity: i64) -> Result<Self> {
-        let mut query = db.prepare_cached("SELECT key, has_id, name FROM entity WHERE id = ?1")?;
-        let found = query
-            .query_row([entity], |row| Ok(Self { key: row.get(0)?, has_id: row.get(1)?, name: row.get(2)? }));
-        Ok(found?)
-    }
-
-    /// The name, or the id if there is none or names are not published.
-    fn label(&self, names: bool) -> String {
-        match &self.name {
-            Some(name) if names => name.clone(),
-            _ => self.id(names),
-        }
-    }
-
-    /// The id. Without one the name identifies the asset; if it is not published, its digest does.
-    fn id(&self, names: bool) -> String {
-        if self.has_id || names {
-            return self.key.clone();
-        }
-        let digest = digest(&SHA256, self.key.as_bytes());
-        let digits = digest.as_ref()[..DIGEST_BYTES].iter().map(|byte| format!("{byte:02x}"));
-        format!("sha256:{}", digits.collect::<String>())
-    }
 }

@@ -27,6 +27,11 @@
 //!
 //! An end in the future counts as of the T that first saw it (`ended_by`): what fails before that time comes is after it.
 //!
+//! # Pages read summaries as well
+//!
+//! A page about many assets is a pass over the summaries of its own ([`list()`]), at the T of the last commit. A page about
+//! one reads its evidence ([`detail`]).
+//!
 //! # The retention keeps what a state depends on
 //!
 //! Of an asset that has a row within the retention, the rows stay that its evidence names: the completions that make its
@@ -34,12 +39,15 @@
 //! completed, its first row. Evidence that is read from these alone is the same, because it is read from nothing else.
 //! [`retention`] tells when rows are examined.
 
+mod detail;
 mod ends;
 mod evaluation;
 mod evidence;
+mod filter;
 mod interval;
 mod kinds;
 mod labels;
+mod list;
 mod objective;
 mod retention;
 mod samples;
@@ -51,6 +59,13 @@ use std::collections::HashSet;
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
+pub use detail::AssetDetail;
+pub(super) use detail::details;
+pub(super) use ends::{TaskKey, read_key};
+pub use filter::{AssetCondition, AssetFilter, AssetOrder};
+pub(super) use list::list;
+pub use list::{AssetList, AssetRow};
+pub use objective::AgeBasis;
 pub use samples::{
     AssetLabels, AssetSamples, AssetState, AssetTypeSample, CompletedWithin, FailingAsset, LateAsset, Unnamed,
 };

@@ -32,6 +32,23 @@ pub(super) enum Judgement {
     AutoOnceLate = 3,
 }
 
+/// Why the last completion of an asset may be as old as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgeBasis {
+    /// The objective is `0s`: the asset is ignored.
+    Ignored,
+    /// The age is configured.
+    Configured,
+    /// The usual interval of the asset.
+    UsualInterval,
+    /// Too few completions for a usual interval.
+    FewCompletions,
+    /// No completion yet, and a task is open.
+    FirstIsOpen,
+    /// No completion yet.
+    NeverCompleted,
+}
+
 /// The objective of an asset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Judged {
@@ -103,6 +120,21 @@ impl Objectives {
             MaxAge::Auto => auto(evidence),
         };
         Judged { judgement, late_from: evidence.unprotected_since().saturating_add(age) }
+    }
+
+    /// The position of the objective that selects the asset, none for the default, and the basis of its age.
+    pub(super) fn explain(&self, subject: Subject<'_>, evidence: &Evidence) -> (Option<usize>, AgeBasis) {
+        let position = self.patterns.iter().position(|pattern| pattern.matches(subject));
+        let max_age = position.map_or(self.default, |position| self.patterns[position].max_age);
+        let basis = match max_age {
+            MaxAge::Fixed(Duration::ZERO) => AgeBasis::Ignored,
+            MaxAge::Fixed(_) => AgeBasis::Configured,
+            MaxAge::Auto if evidence.usual.is_some() => AgeBasis::UsualInterval,
+            MaxAge::Auto if evidence.completed.is_some() => AgeBasis::FewCompletions,
+            MaxAge::Auto if evidence.is_open => AgeBasis::FirstIsOpen,
+            MaxAge::Auto => AgeBasis::NeverCompleted,
+        };
+        (position, basis)
     }
 }
 

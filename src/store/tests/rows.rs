@@ -1,6 +1,6 @@
 //! Rows over several polls: what the gauges have, what vanishes, what is removed.
 
-use super::super::{Completes, PollCommit, PollInstant, SliceCommit, Source, Store};
+use super::super::{Completes, Explorer, PollCommit, PollInstant, SliceCommit, Source, Store, TaskFilter};
 use super::{DAY, MINUTE, Rules, at, commit, created, numbers, poll, replica, rules, second, synced, task};
 use crate::task::{Entity, Name, TaskId};
 
@@ -90,12 +90,10 @@ async fn the_name_of_an_entity_is_that_of_the_newest_task() {
     };
     let tasks = vec![named("2", 20, "new"), named("1", 10, "old")];
     commit(&replica, poll(60, tasks)).await;
-    let outcomes = replica.outcomes(second(60)).await.expect("the outcomes must be read");
-    let found: Vec<_> = outcomes
-        .failed
-        .iter()
-        .map(|failed| failed.primary.as_ref().and_then(|entity| entity.name.as_ref()).map(Name::as_str))
-        .collect();
+    let explorer = Explorer::new(store, vec![std::sync::Arc::new(replica)]);
+    let tasks = explorer.tasks(TaskFilter { limit: 9, ..TaskFilter::default() }).await;
+    let tasks = tasks.expect("the tasks must be read").rows;
+    let found: Vec<_> = tasks.iter().map(|task| task.entity.as_ref().map(|it| it.name.as_str())).collect();
     assert_eq!(found, [Some("new"), Some("new")]);
 }
 

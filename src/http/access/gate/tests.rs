@@ -77,7 +77,7 @@ fn a_look_takes_over_what_keeps_out_as_many_or_more() {
         gate.look();
         assert!(!Arc::ptr_eq(&before, &gate.current()), "{more}");
     }
-    assert!(gate.speaks_tls() && gate.current().wants_login());
+    assert!(gate.speaks_tls() && gate.current().login.is_some());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Assets: named cases with exact values, and arbitrary sequences against an independent implementation.
 
 mod cases;
+mod explore;
 mod found;
 mod naive;
 mod names;

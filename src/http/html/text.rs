@@ -3,12 +3,20 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use crate::time::Timestamp;
+use crate::report::words_of;
+use crate::time::{Timestamp, elapsed};
 
 /// An instant, for people and for programs.
 #[derive(Debug)]
 pub(super) struct Instant {
     pub(super) datetime: String,
+    pub(super) text: String,
+}
+
+/// An instant with its distance from now in words.
+#[derive(Debug)]
+pub(super) struct Moment {
+    pub(super) at: Instant,
     pub(super) text: String,
 }
 
@@ -49,17 +57,12 @@ fn is_invisible(c: char) -> bool {
     c.is_control() || directs
 }
 
-/// A count with its thousands apart.
-pub(super) fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() * 4 / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
-    }
-    text
+/// An instant and how long ago it was, or in how long it will be.
+pub(super) fn ago(at: Timestamp, now: Timestamp) -> Moment {
+    let (past, future) = (elapsed(at, now), elapsed(now, at));
+    let text =
+        if future.is_zero() { format!("{} ago", words_of(past)) } else { format!("in {}", words_of(future)) };
+    Moment { at: at.into(), text }
 }
 
 #[cfg(test)]
@@ -70,11 +73,5 @@ mod tests {
     fn what_cannot_be_seen_is_written_as_an_escape() {
         assert_eq!(visible("vol-1 ü 東"), "vol-1 ü 東");
         assert_eq!(visible("a\u{202e}b\n\0\u{200f}"), "a\\u{202e}b\\u{a}\\u{0}\\u{200f}");
-    }
-
-    #[test]
-    fn thousands_are_apart() {
-        let counts = [0, 999, 1_000, 1_234_567].map(count);
-        assert_eq!(counts, ["0", "999", "1\u{202f}000", "1\u{202f}234\u{202f}567"]);
     }
 }

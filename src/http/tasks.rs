@@ -1,0 +1,72 @@
+//! `/tasks` and `/api/v1/tasks`.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::Site;
+use super::format::{self, PageError};
+use super::html::{TasksView, tasks_page};
+use super::parameters::{PAGE_SIZE, Parameters};
+use crate::report::TasksReport;
+use crate::time::Timestamp;
+
+/// The list of tasks.
+pub(super) async fn page(State(site): State<Arc<Site>>, Query(parameters): Query<Parameters>) -> Response {
+    let list = list(&site, &parameters, PAGE_SIZE).await;
+    format::render(move || {
+        let list = list?;
+        let [categories, types, statuses] = words(&site);
+        let view = TasksView {
+            parameters: parameters.kept(&Parameters::TASKS),
+            is_continued: parameters.get("after").is_some(),
+            accounts: site.exposition.accounts(),
+            categories,
+            types,
+            statuses,
+            telemetry_path: &site.telemetry_path,
+            now: Timestamp::now(),
+        };
+        format::html(tasks_page(&list, &view))
+    })
+    .await
+}
+
+/// The same for programs.
+pub(super) async fn api(
+    State(site): State<Arc<Site>>,
+    Query(parameters): Query<Parameters>,
+    headers: HeaderMap,
+) -> Response {
+    let list = match parameters.limit() {
+        Ok(limit) => list(&site, &parameters, limit).await,
+        Err(bad) => Err(bad.into()),
+    };
+    format::render(move || {
+        let list = list?;
+        format::data(&headers, &list, (&TasksReport::COLUMNS, &list.tasks))
+    })
+    .await
+}
+
+async fn list(site: &Site, parameters: &Parameters, limit: usize) -> Result<TasksReport, PageError> {
+    let filter = parameters.tasks(limit)?;
+    let list = (site.explorer)().tasks(filter).await;
+    Ok(TasksReport::from(list?))
+}
+
+/// The categories, types and statuses of tasks that there are.
+fn words(site: &Site) -> [Vec<String>; 3] {
+    let mut words = [(); 3].map(|()| BTreeSet::new());
+    for snapshot in site.exposition.snapshots() {
+        for kind in &snapshot.kinds {
+            words[0].insert(kind.category.to_string());
+            words[1].insert(kind.task_type.to_string());
+            words[2].extend(kind.statuses.iter().map(|sample| sample.status.as_str().to_owned()));
+        }
+    }
+    words.map(|words| words.into_iter().collect())
+}
