@@ -170,7 +170,8 @@ async fn a_flipped_bit_neither_crashes_the_program_nor_lowers_a_counter() {
     let mut random = fastrand::Rng::with_seed(seed);
     let drawn = (0..flips).map(|_| random.usize(0..whole.len() * 8)).collect();
     // A bit that a failure names can be tried alone.
-    let bits: Vec<_> = number("FLIPS_BIT").map_or(drawn, |bit| vec![bit as usize]);
+    let bits: Vec<_> =
+        number("FLIPS_BIT").map_or(drawn, |bit| vec![usize::try_from(bit).expect("it must fit")]);
     let runs = bits.into_iter().map(|bit| {
         let (api, whole, right) = (&api, &whole, &right);
         async move { (bit, flip(api, whole, right, bit).await) }
