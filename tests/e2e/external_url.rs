@@ -171,7 +171,8 @@ impl Nginx {
                 answer.headers()["content-type"].to_str().is_ok_and(|it| it.starts_with("text/html"));
             let text = answer.text().await.expect("the answer must be complete");
             let links = text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
-            for link in links.filter(|_| is_page).map(|link| link.replace("&amp;", "&")) {
+            for link in links.filter(|_| is_page).map(|link| link.replace("&#38;", "&").replace("&amp;", "&"))
+            {
                 let link = url.join(&link).expect("the link must be valid");
                 if link.host() == url.host() && seen.insert(link.clone()) {
                     next.push_back(link);
