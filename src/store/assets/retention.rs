@@ -142,8 +142,9 @@ pub(super) fn forget(
     kinds: &AssetKinds,
     (assets, state): (&[(i64, String)], &mut AccountState),
 ) -> Result<()> {
+    // Tasks of other categories may be open.
     let mut query = db.prepare_cached(
-        "SELECT kind, status, ended_by, created, id FROM task INDEXED BY task_asset WHERE entity = ?1",
+        "SELECT kind, status, ended_by, created, id FROM task INDEXED BY task_asset WHERE entity = ?1 AND phase = 2",
     )?;
     for (entity, category) in assets {
         let rows = query.query_map([entity], |row| {
