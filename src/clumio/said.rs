@@ -72,7 +72,8 @@ pub(super) fn error(body: &[u8], token: &SecretString) -> Option<String> {
     }
 }
 
-/// What a body looks like that should have been JSON.
+/// What a body looks like that should have been JSON. The start of a page that broke off has names of assets in it, which
+/// are in no log.
 pub(super) fn looks(body: &[u8], token: &SecretString) -> String {
     let body = body.trim_ascii();
     if body.is_empty() {
@@ -80,6 +81,9 @@ pub(super) fn looks(body: &[u8], token: &SecretString) -> String {
     }
     if body.starts_with(b"<") {
         return "an HTML page".into();
+    }
+    if body.starts_with(b"{") || body.starts_with(b"[") {
+        return format!("broken JSON of {} bytes", body.len());
     }
     format!("{:?}", shown(&String::from_utf8_lossy(body), token))
 }
@@ -136,6 +140,7 @@ mod tests {
     fn a_body_is_described_in_a_few_words() {
         assert_eq!(looks(b" \n", &token()), "an empty body");
         assert_eq!(looks(b"\n<!DOCTYPE html><html>secret</html>", &token()), "an HTML page");
+        assert_eq!(looks(b" {\"value\":\"private", &token()), "broken JSON of 17 bytes");
         assert_eq!(looks(b"it \xff works\x07", &token()), "\"it \u{fffd} works \"");
     }
 }

@@ -101,11 +101,29 @@ pub(super) fn slice(db: &Connection, account: i64, rules: &Rules, slice: &SliceC
     state.save(db, account)
 }
 
+/// Computes some summaries of assets before the commit of a poll; gives whether there are more.
+pub(super) fn rebuild_assets(db: &Connection, account: i64, rules: &Rules, now: PollInstant) -> Result<bool> {
+    let mut state = load(db, account)?;
+    let horizon = state.marks.at(now, rules.retention).horizon;
+    let has_more = assets::rebuild(db, account, rules, (&mut state, horizon))?;
+    state.save(db, account)?;
+    Ok(has_more)
+}
+
 /// Stores everything that a poll has read, and evaluates what is to be published. A poll that changes nothing writes
-/// nothing.
-pub(super) fn poll(db: &Connection, account: i64, rules: &Rules, poll: &PollCommit) -> Result<Snapshot> {
+/// nothing. Gives nothing, and does nothing, if the summaries of assets do not follow the rules yet; if they cannot be
+/// committed before the poll, they are computed with it.
+pub(super) fn poll(
+    db: &Connection,
+    account: i64,
+    rules: &Rules,
+    (poll, rebuilds_assets): (&PollCommit, bool),
+) -> Result<Option<Snapshot>> {
     let changes_before = db.total_changes();
     let mut state = load(db, account)?;
+    if !rebuilds_assets && !assets::follow(&state, rules) {
+        return Ok(None);
+    }
     let before = state.marks;
     let unwritten = poll.now.elapsed.saturating_sub(state.marks.elapsed);
     state.marks = state.marks.at(poll.now, rules.retention);
@@ -120,8 +138,11 @@ pub(super) fn poll(db: &Connection, account: i64, rules: &Rules, poll: &PollComm
     }
     retention::remove_vanished(db, account, (elapsed, rules.retention), (&mut state, &mut touched))?;
     let is_pending = series::publish(db, account, (rules.counter_hold, elapsed), poll.has_published)?;
-    let ends_sync = state.sync_from.take().is_some();
+    let ends_sync = state.sync_from.is_some();
     assets::maintain(db, account, rules, (&touched, &mut state))?;
+    let horizon = state.marks.horizon;
+    while rebuilds_assets && assets::rebuild(db, account, rules, (&mut state, horizon))? {}
+    state.sync_from = None;
     let assets = assets::settle(db, account, rules, &mut state)?;
     state.last_success = Some(poll.now.local);
     let is_due = is_pending && unwritten >= WRITE_ELAPSED_AFTER;
@@ -129,7 +150,7 @@ pub(super) fn poll(db: &Connection, account: i64, rules: &Rules, poll: &PollComm
     if ends_sync || is_due || has_moved_back || db.total_changes() != changes_before {
         state.save(db, account)?;
     }
-    gauges::snapshot(db, account, &state, (rules.window, assets))
+    gauges::snapshot(db, account, &state, (rules.window, assets)).map(Some)
 }
 
 /// What is published as of the last commit. It writes nothing.
@@ -239,7 +260,7 @@ fn note_missing(
         } else {
             Row { since, missing: Some(polls), ..old }
         };
-        touched.row(&row);
+        touched.changed(&row);
         tasks::update(db, account, id, &row)?;
     }
     Ok(vanished)

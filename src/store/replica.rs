@@ -2,6 +2,7 @@
 //!
 //! The interface is narrow, so that a database which several exporters share can take its place.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::account::{self, AccountState, Identity};
@@ -146,18 +147,53 @@ impl Replica {
     /// Stores what a poll has read and evaluates the numbers, in one transaction. If only its commit fails, the numbers
     /// are there all the same, with the reason.
     ///
+    /// At the end of the initial sync, and after a change of the rules of assets, the summaries of all assets are computed
+    /// first, in transactions of their own, between which the database serves other accounts.
+    ///
     /// # Errors
     /// When the transaction failed before its commit.
+    ///
+    /// # Panics
+    /// When the summaries do not follow the rules after all of them were computed, a fault of the exporter.
     pub async fn commit_poll(&self, poll: PollCommit) -> Result<(Snapshot, Result<()>)> {
+        let poll = Arc::new(poll);
+        if let Some(done) = self.try_commit(Arc::clone(&poll), false).await? {
+            return Ok(done);
+        }
+        let rebuilds_assets = loop {
+            match self.rebuild_some_assets(poll.now).await {
+                Ok(true) => {}
+                Ok(false) => break false,
+                // A full disk stops no gauge: then the summaries are computed in the transaction of the poll.
+                Err(Error::Database { is_corrupt: false, .. }) => break true,
+                Err(error) => return Err(error),
+            }
+        };
+        let done = self.try_commit(poll, rebuilds_assets).await?;
+        Ok(done.expect("the summaries must follow the rules after a rebuild"))
+    }
+
+    async fn try_commit(
+        &self,
+        poll: Arc<PollCommit>,
+        rebuilds_assets: bool,
+    ) -> Result<Option<(Snapshot, Result<()>)>> {
         let (account, generation) = self.opened.ok_or(Error::Replaced)?;
         let rules = self.rules.clone();
         let job = move |database: &mut Database| {
-            database.commit(Some(generation), |db| commit::poll(db, account, &rules, &poll))
+            let commit = |db: &_| commit::poll(db, account, &rules, (&poll, rebuilds_assets));
+            database.commit(Some(generation), commit)
         };
         Ok(match self.store.run(job).await? {
-            Commit::Done(snapshot) => (snapshot, Ok(())),
-            Commit::RolledBack(snapshot, error) => (snapshot, Err(error)),
+            Commit::Done(snapshot) => snapshot.map(|snapshot| (snapshot, Ok(()))),
+            Commit::RolledBack(snapshot, error) => snapshot.map(|snapshot| (snapshot, Err(error))),
         })
+    }
+
+    /// Computes some summaries of assets for a poll, in one transaction; gives whether there are more.
+    pub(super) async fn rebuild_some_assets(&self, now: PollInstant) -> Result<bool> {
+        let rules = self.rules.clone();
+        self.write(move |db, account| commit::rebuild_assets(db, account, &rules, now)).await
     }
 
     /// Writes the marks in time alone, for a process that ends.

@@ -1,4 +1,4 @@
--- Version 3. Times are microseconds since 1970 (UTC); durations are microseconds.
+-- Version 4. Times are microseconds since 1970 (UTC); durations are microseconds.
 
 -- One row per account. It holds what the API cannot tell again, so it has a checksum (see account.rs).
 CREATE TABLE account (
@@ -90,6 +90,7 @@ CREATE TABLE asset (
     attempted     INTEGER NOT NULL, -- whether there was an attempt since the last completion
     failing_since INTEGER,
     newest_change INTEGER NOT NULL, -- last creation or end of a task; the maximum while one has not ended
+    settled_before INTEGER NOT NULL, -- a row that was created and ended before it, and did not fail, changes nothing
     kept          INTEGER NOT NULL DEFAULT 0, -- whether rows are kept that are older than the retention
     named_failing INTEGER NOT NULL DEFAULT 0,
     named_late    INTEGER NOT NULL DEFAULT 0,

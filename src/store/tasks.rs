@@ -90,6 +90,7 @@ impl<'a> Upserts<'a> {
             self.outcome.inserted += 1;
             let counts = counted.created || first.counts_ended();
             self.outcome.inserted_counted += u64::from(counts);
+            self.outcome.touched.inserted(&first);
             self.note(&first, counted);
             return Ok(());
         }
@@ -97,7 +98,8 @@ impl<'a> Upserts<'a> {
         let (row, counted) = old.again(&reading, context);
         if row != old {
             update(self.db, self.account, &task.id, &row)?;
-            self.outcome.touched.row(&old);
+            self.outcome.touched.changed(&old);
+            self.outcome.touched.changed(&row);
             self.note(&row, counted);
         }
         Ok(())
@@ -107,6 +109,7 @@ impl<'a> Upserts<'a> {
     pub(super) fn finalize(&mut self, id: &TaskId, old: Row) -> Result<()> {
         let (row, counted) = old.finalized();
         update(self.db, self.account, id, &row)?;
+        self.outcome.touched.changed(&row);
         self.note(&row, counted);
         Ok(())
     }
@@ -119,7 +122,6 @@ impl<'a> Upserts<'a> {
     }
 
     fn note(&mut self, row: &Row, counted: Counted) {
-        self.outcome.touched.row(row);
         if counted.created {
             self.increments.created(row.kind);
         }

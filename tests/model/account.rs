@@ -14,7 +14,25 @@ pub const HOUR: i64 = 60 * MINUTE;
 pub const DAY: i64 = 24 * HOUR;
 
 /// Categories and types of tasks.
-pub const KINDS: [(&str, &str); 3] = [("backup", "ebs"), ("backup", "rds"), ("restore", "ebs")];
+pub const KINDS: [(&str, &str); 5] = [
+    ("backup", "ebs"),
+    ("backup", "rds"),
+    ("restore", "ebs"),
+    ("backup", "ebs_seeding"),
+    ("snapshot", "ebs"),
+];
+
+/// Types, ids and names of assets.
+pub const ASSETS: [(Option<&str>, Option<&str>, Option<&str>); 5] = [
+    (Some("volume"), Some("id-0"), Some("asset-0")),
+    (Some("volume"), Some("id-1"), Some("scratch-1")),
+    (Some("vm"), Some("id-0"), Some("asset-0")),
+    (Some("vm"), None, Some("without-id")),
+    (None, Some("id-4"), None),
+];
+
+/// Names of what assets belong to. The last one stands for nothing.
+pub const PARENTS: [Option<&str>; 3] = [Some("us-west-2"), Some("us-east-1"), None];
 
 /// The statuses in which tasks end. The exporter does not know the last one.
 pub const ENDED: [&str; 4] = ["completed", "failed", "aborted", "skipped"];
@@ -35,6 +53,10 @@ pub struct Life {
     /// Index into [`ENDED`].
     pub outcome: usize,
     pub lacks: Lacks,
+    /// Index into [`ASSETS`]; none without a primary entity.
+    pub asset: Option<usize>,
+    /// Index into [`PARENTS`].
+    pub parent: usize,
     /// When no listing and no look-up returns it, relative to [`START`]: from the first instant until the second.
     pub gone: Option<(i64, i64)>,
 }
@@ -172,6 +194,8 @@ impl Account {
                 ends_after: Some(0),
                 outcome: 0,
                 lacks: Lacks::Nothing,
+                asset: None,
+                parent: 0,
                 gone: None,
             });
         }
@@ -244,10 +268,25 @@ fn lives(lateness: i64) -> impl Strategy<Value = Life> {
     ];
     let outcome = prop_oneof![8 => 0..UNKNOWN_OUTCOME, 1 => Just(UNKNOWN_OUTCOME)];
     let lacks = prop_oneof![18 => Just(Lacks::Nothing), 1 => Just(Lacks::Creation), 1 => Just(Lacks::End)];
-    let life = (0..KINDS.len(), created, listed_after, starts_after, ends_after, outcome, lacks);
-    life.prop_map(|(kind, created, listed_after, starts_after, ends_after, outcome, lacks)| {
-        // Without an end, a task whose status is not known is open.
-        let lacks = if outcome == UNKNOWN_OUTCOME && lacks == Lacks::End { Lacks::Nothing } else { lacks };
-        Life { kind, created, listed_after, starts_after, ends_after, outcome, lacks, gone: None }
-    })
+    let asset = (proptest::option::weighted(0.9, 0..ASSETS.len()), 0..PARENTS.len());
+    let life = (0..KINDS.len(), created, listed_after, starts_after, ends_after, outcome, lacks, asset);
+    life.prop_map(
+        |(kind, created, listed_after, starts_after, ends_after, outcome, lacks, (asset, parent))| {
+            // Without an end, a task whose status is not known is open.
+            let lacks =
+                if outcome == UNKNOWN_OUTCOME && lacks == Lacks::End { Lacks::Nothing } else { lacks };
+            Life {
+                kind,
+                created,
+                listed_after,
+                starts_after,
+                ends_after,
+                outcome,
+                lacks,
+                asset,
+                parent,
+                gone: None,
+            }
+        },
+    )
 }

@@ -6,12 +6,12 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use clumio_exporter::clumio::{Error, Filter, Page, Reason, TaskList};
-use clumio_exporter::task::{Label, Status, Task, TaskId};
+use clumio_exporter::task::{Entity, Label, Name, Status, Task, TaskId};
 use clumio_exporter::time::{Moment, Timestamp};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
-use crate::account::{Account, DAY, HOUR, KINDS, Lacks, Life, MINUTE, SECOND, timestamp};
+use crate::account::{ASSETS, Account, DAY, HOUR, KINDS, Lacks, Life, MINUTE, PARENTS, SECOND, timestamp};
 use crate::behaviour::{Behaviour, Order};
 use crate::clocks::Clocks;
 use crate::flaw::Flaw;
@@ -32,6 +32,8 @@ struct RowLabels {
     id: TaskId,
     category: Label,
     task_type: Label,
+    primary: Option<Box<Entity>>,
+    parent: Option<Box<Entity>>,
 }
 
 struct State {
@@ -349,7 +351,10 @@ impl RowLabels {
     fn new(index: usize, life: &Life) -> Self {
         let (category, task_type) = KINDS[life.kind];
         let id = TaskId::new(&index.to_string()).expect("the id must be valid");
-        Self { id, category: Label::new(category), task_type: Label::new(task_type) }
+        let primary = life.asset.and_then(|asset| entity(ASSETS[asset]));
+        let parent =
+            PARENTS[life.parent].and_then(|name| entity((Some("environment"), Some(name), Some(name))));
+        Self { id, category: Label::new(category), task_type: Label::new(task_type), primary, parent }
     }
 
     fn row(&self, life: &Life, at: i64) -> Task {
@@ -362,8 +367,12 @@ impl RowLabels {
             created: (life.lacks != Lacks::Creation).then(|| timestamp(life.created())),
             started: seen(life.started()),
             ended: life.ended().and_then(seen).filter(|_| life.lacks != Lacks::End),
-            primary: None,
-            parent: None,
+            primary: self.primary.clone(),
+            parent: self.parent.clone(),
         }
     }
+}
+
+fn entity((entity_type, id, name): (Option<&str>, Option<&str>, Option<&str>)) -> Option<Box<Entity>> {
+    Entity::new(entity_type.map(Label::new), id.map(Name::new), name.map(Name::new)).map(Box::new)
 }

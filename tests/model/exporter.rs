@@ -12,6 +12,7 @@ use proptest::prelude::*;
 
 use crate::account::{DAY, HOUR, Life, START, Trouble};
 use crate::api::{Interrupt, SimulatedApi};
+use crate::asset_poll::AssetOracle;
 use crate::checks::{check_counters, check_durations, check_gauges, check_uncommitted};
 use crate::clock_oracle::ClockOracle;
 use crate::holds::{Freedom, Holds};
@@ -35,6 +36,7 @@ pub struct Exporter<'a> {
     clock: ClockOracle,
     holds: Holds,
     knowledge: Knowledge,
+    assets: AssetOracle,
     /// What the database had of the account after the last poll that was committed.
     pub state: Option<AccountState>,
     /// Whether anything was committed since.
@@ -66,6 +68,7 @@ impl<'a> Exporter<'a> {
             clock: ClockOracle::new(None),
             holds: Holds::default(),
             knowledge: Knowledge::new(schedule.account.lives.len()),
+            assets: AssetOracle::new(schedule),
             state: None,
             has_other_writes: false,
             committed: None,
@@ -156,6 +159,9 @@ impl<'a> Exporter<'a> {
         self.knowledge.note_state(state.as_ref());
         if let Some(found) = &found {
             self.check_found(found, state.as_ref(), is_changed)?;
+            let view = self.view(found, (self.last_commit, self.api.now()), state.as_ref());
+            let horizon = state.as_ref().map_or(i64::MIN, |state| state.marks.horizon.as_microsecond());
+            self.assets.check_found(&view, found, (self.config.assets, horizon, is_changed))?;
         } else {
             prop_assert!(self.committed.is_none(), "what was committed is gone");
         }
@@ -164,6 +170,7 @@ impl<'a> Exporter<'a> {
         }
         self.clock = ClockOracle::new(state.as_ref().map(|state| state.marks.time));
         self.holds = Holds::default();
+        self.assets.restart(self.config.assets, is_changed);
         self.knowledge.restart();
         (self.state, self.committed) = (state, found);
         Ok(())
@@ -271,9 +278,16 @@ impl<'a> Exporter<'a> {
             state.as_ref(),
             (self.config.overlap, self.local_baseline()),
         );
-        let steady = self.steady_before + self.steady();
-        self.knowledge.note_uncertain(self.api, &record, poll, steady);
+        self.note_uncertain(&record, poll);
         Ok(())
+    }
+
+    /// Notes rows that may have been stored.
+    fn note_uncertain(&mut self, record: &crate::api::Record, period: (i64, i64)) {
+        let steady = self.steady_before + self.steady();
+        let times = self.assets.possible_times(self.api, record, (period.0, &self.knowledge.times));
+        self.assets.note(&self.api.account, &self.knowledge.traces, record, times);
+        self.knowledge.note_uncertain(self.api, record, period, steady);
     }
 
     async fn check(&mut self, report: Report, poll: (i64, i64)) -> Result<(), TestCaseError> {
@@ -304,8 +318,7 @@ impl<'a> Exporter<'a> {
         if !is_committed {
             tally(Happening::CommitFailed);
             check_uncommitted(&before, &now)?;
-            let steady = self.steady_before + self.steady();
-            self.knowledge.note_uncertain(self.api, &record, poll, steady);
+            self.note_uncertain(&record, poll);
             return Ok(());
         }
         let first_steady = record.first.map_or(0, |(_, received)| to_micros(received.steady));
@@ -316,9 +329,22 @@ impl<'a> Exporter<'a> {
         }
         check_counters(&bounds, &freedoms, &before, &now)?;
         self.tally_snapshot(&snapshot, state.as_ref());
+        let mut assets = std::mem::take(&mut self.assets);
         let mut view = self.view(&snapshot, poll, state.as_ref());
         view.hides_rows |= record.is_ambiguous;
         let (traces, synced) = self.knowledge.learned(&view, &record, self.api);
+        let view = View { traces: &traces, ..view };
+        let time = snapshot.time.as_microsecond();
+        let times = if self.committed.is_some() {
+            (time, time)
+        } else {
+            assets.possible_times(self.api, &record, (poll.0, &self.knowledge.times))
+        };
+        assets.note(&self.api.account, &self.knowledge.traces, &record, times);
+        let horizon = state.as_ref().map_or(i64::MIN, |state| state.marks.horizon.as_microsecond());
+        let before = self.committed.as_deref();
+        assets.check(&view, (before, &snapshot), (self.config.assets, horizon))?;
+        self.assets = assets;
         (self.knowledge.traces, self.knowledge.synced) = (traces, Some(synced));
         self.knowledge.note_newest(&snapshot, poll.1);
         self.knowledge.counts_from = i64::MAX;
@@ -424,8 +450,7 @@ impl<'a> Exporter<'a> {
         prop_assert!(is_done || interrupted.is_some(), "the work between polls never ends");
         let record = self.api.take_record();
         self.has_other_writes |= !record.shown.is_empty();
-        let steady = self.steady_before + self.steady();
-        self.knowledge.note_uncertain(self.api, &record, (start, self.api.now()), steady);
+        self.note_uncertain(&record, (start, self.api.now()));
         match interrupted {
             None => {}
             Some(Interrupt::Stop) => tally(Happening::BackgroundStopped),

@@ -5,6 +5,11 @@
 
 mod account;
 mod api;
+mod asset_checks;
+mod asset_config;
+mod asset_knowledge;
+mod asset_poll;
+mod assets;
 mod behaviour;
 mod checks;
 mod clock_oracle;

@@ -2,6 +2,7 @@
 
 use crate::account::{Account, DAY, HOUR, Lacks, Life, MINUTE, SECOND, Trouble, UNKNOWN_OUTCOME};
 use crate::api::SimulatedApi;
+use crate::asset_config::AssetConfig;
 use crate::behaviour::Behaviour;
 use crate::exporter::Exporter;
 use crate::flaw::Flaw;
@@ -47,6 +48,7 @@ impl Scenario {
             id_batch_size: 50,
             max_rows: 10_000,
             max_kinds: 200,
+            assets: AssetConfig::default(),
         };
         Self { setup, config, behaviour: Behaviour::well(), lives }
     }
@@ -63,7 +65,19 @@ impl Scenario {
 /// A task that is created at an instant, runs from then on, and ends after a while.
 fn task(created: i64, ends_after: Option<i64>, outcome: usize) -> Life {
     let lacks = Lacks::Nothing;
-    Life { kind: 0, created, listed_after: 0, starts_after: 0, ends_after, outcome, lacks, gone: None }
+    let (asset, parent, gone) = (Some(0), 0, None);
+    Life {
+        kind: 0,
+        created,
+        listed_after: 0,
+        starts_after: 0,
+        ends_after,
+        outcome,
+        lacks,
+        asset,
+        parent,
+        gone,
+    }
 }
 
 /// So many failures, a second apart.

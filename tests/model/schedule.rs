@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use clumio_exporter::config::Assets;
 use clumio_exporter::poll::Options;
 use clumio_exporter::store::Rules;
 use proptest::prelude::*;
 
 use crate::account::{Account, DAY, HOUR, MINUTE, SECOND, Trouble, accounts};
+use crate::asset_config::{AssetConfig, asset_configs};
 use crate::behaviour::{Behaviour, behaviours};
 
 /// More kinds than the account has.
@@ -50,6 +50,7 @@ pub struct Config {
     pub id_batch_size: u32,
     pub max_rows: u64,
     pub max_kinds: usize,
+    pub assets: AssetConfig,
 }
 
 /// A pause, a change, and a poll.
@@ -116,7 +117,7 @@ impl Config {
             max_categories: 20,
             max_kinds: if setup.folds { self.max_kinds } else { ALL_KINDS },
             max_asset_types: 50,
-            assets: Assets::default(),
+            assets: self.assets.assets(),
         }
     }
 
@@ -189,12 +190,24 @@ fn configs(overlap: i64) -> impl Strategy<Value = Config> {
     let overlap = prop_oneof![2 => Just(overlap), 1 => Just(2 * overlap), 1 => Just(15 * MINUTE)];
     let page_size = prop_oneof![2 => Just(100_u32), 1 => 2..20_u32];
     let max_kinds = prop_oneof![4 => 1..3_usize, 1 => Just(ALL_KINDS)];
-    let retained = prop_oneof![1 => Just(0), 1 => more(), 1 => Just(5 * DAY)];
-    (window, more(), retained, overlap, page_size, 1..10_u32, 4..60_u64, max_kinds).prop_map(
-        |(window, more, retained, overlap, page_size, id_batch_size, max_rows, max_kinds)| {
+    // With 20 days, `max_age = "auto"` judges assets.
+    let retained = prop_oneof![1 => Just(0), 1 => more(), 1 => Just(5 * DAY), 1 => Just(20 * DAY)];
+    let limits = (page_size, 1..10_u32, 4..60_u64, max_kinds);
+    (window, more(), retained, overlap, limits, asset_configs()).prop_map(
+        |(window, more, retained, overlap, (page_size, id_batch_size, max_rows, max_kinds), assets)| {
             let lookback = (window + more).max(overlap);
             let retention = lookback + retained;
-            Config { window, lookback, retention, overlap, page_size, id_batch_size, max_rows, max_kinds }
+            Config {
+                window,
+                lookback,
+                retention,
+                overlap,
+                page_size,
+                id_batch_size,
+                max_rows,
+                max_kinds,
+                assets,
+            }
         },
     )
 }

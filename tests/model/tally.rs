@@ -36,10 +36,22 @@ pub enum Happening {
     Missed,
     Drift,
     EndDiscarded,
+    AssetFailing,
+    AssetOverdue,
+    AssetSilent,
+    /// By the usual interval of the asset.
+    AssetJudged,
+    /// It no longer fails, or is no longer late.
+    AssetRecovered,
+    AssetForgotten,
+    AssetUnnamed,
+    /// At rest, everything about an asset was compared exactly.
+    AssetComparedAtRest,
+    AssetUnknownAtRest,
 }
 
 impl Happening {
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 35] = [
         Self::DateForward,
         Self::DateBack,
         Self::DateFrozen,
@@ -66,6 +78,15 @@ impl Happening {
         Self::Missed,
         Self::Drift,
         Self::EndDiscarded,
+        Self::AssetFailing,
+        Self::AssetOverdue,
+        Self::AssetSilent,
+        Self::AssetJudged,
+        Self::AssetRecovered,
+        Self::AssetForgotten,
+        Self::AssetUnnamed,
+        Self::AssetComparedAtRest,
+        Self::AssetUnknownAtRest,
     ];
 }
 

@@ -335,7 +335,7 @@ impl View<'_> {
     }
 }
 
-fn lasts_an_hour(since: Option<i64>, now: i64) -> bool {
+pub fn lasts_an_hour(since: Option<i64>, now: i64) -> bool {
     since.is_some_and(|since| now - since >= HOUR)
 }
 

@@ -43,6 +43,23 @@ async fn a_defect_is_logged_once_a_kind_with_the_id_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn names_of_assets_are_in_no_log_and_no_error_though_a_page_breaks_off() {
+    let (log, _guard) = Log::start();
+    let entity = json!({"type": "volume", "id": "id-1", "value": "private"});
+    let whole =
+        json!({"_embedded": {"items": [{"primary_entity": entity, "parent_entity": entity}]}}).to_string();
+    let broken = &whole[..whole.len() - 3];
+    for body in [broken, &whole, r#"["private"]"#, r#"{"limit": "private"}"#] {
+        let api = Api::start((0..8).map(|_| reply(200, &[], body.to_owned()))).await;
+        let client = client(&options(&api), &Arc::default());
+        let error = client.page(&Filter::Open, 1, 100).await.expect_err("it must be no page");
+        assert!(!error.to_string().contains("private"), "{error}");
+    }
+    assert!(log.text().contains("broken JSON"), "{}", log.text());
+    assert!(!log.text().contains("private"), "{}", log.text());
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_token_is_in_no_log_at_any_level() {
     let (log, _guard) = Log::start();
     let folder = tempfile::tempdir().expect("a folder must be had");

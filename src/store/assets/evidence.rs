@@ -4,6 +4,7 @@
 //! cost does not grow with the rows of an asset, but for its completions of the last 15 days.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -32,6 +33,8 @@ pub(super) struct Evidence {
     pub(super) usual: Option<i64>,
     /// The oldest completion on which the usual interval depends.
     oldest_completion: Option<End>,
+    /// Whether older completions cannot change the usual interval.
+    is_usual_settled: bool,
     /// The first failure since the last completion, of each type that fails.
     pub(super) failures: Vec<(i64, End)>,
     /// The newest end of another status, if it is after the last completion.
@@ -86,6 +89,12 @@ pub(super) fn read(
         evidence.first = first(db, entity, &groups)?;
     }
     Ok(Some(evidence))
+}
+
+/// The categories in which the entity is an asset.
+pub(super) fn categories(db: &Connection, entity: i64, kinds: &AssetKinds) -> Result<BTreeSet<Label>> {
+    let groups = groups(db, entity)?;
+    Ok(groups.iter().filter_map(|group| kinds.category(group.kind).cloned()).collect())
 }
 
 /// The kinds and statuses of the rows of an entity, each with its newest end. One search of the index for each.
@@ -216,6 +225,14 @@ impl Evidence {
         self.failures.iter().map(|(_, end)| end.ended).min()
     }
 
+    /// The time before which a row that has ended, and not failed, changes nothing: neither the last completion nor the usual
+    /// interval, and an asset that does not fail begins to only with a failure. The minimum if any row may.
+    pub(super) fn settled_before(&self) -> i64 {
+        let oldest =
+            self.oldest_completion.as_ref().filter(|_| self.is_usual_settled && self.failures.is_empty());
+        oldest.map_or(i64::MIN, |end| end.ended)
+    }
+
     /// Whether the state of the asset depends on this row.
     pub(super) fn needs(&self, row: &EndedRow) -> bool {
         let is_of = |list: &[(i64, End)]| list.iter().any(|(kind, end)| (*kind, end) == (row.kind, &row.end));
@@ -241,9 +258,10 @@ impl Evidence {
         }
         all.sort_unstable_by(|a, b| b.cmp(a));
         let ends: Vec<i64> = all.iter().map(|end| end.ended).collect();
-        let (usual, needed) = interval::usual(&ends);
-        self.usual = usual;
-        self.oldest_completion = needed.checked_sub(1).and_then(|last| all.into_iter().nth(last));
+        let interval = interval::usual(&ends);
+        (self.usual, self.is_usual_settled) = (interval.usual, interval.is_settled);
+        self.oldest_completion =
+            interval.completions.checked_sub(1).and_then(|last| all.into_iter().nth(last));
         Ok(())
     }
 

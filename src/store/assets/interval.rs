@@ -14,12 +14,22 @@ pub(super) fn is_enough(count: usize, newest: i64, oldest: i64) -> bool {
     count > LEAST_GAPS && oldest <= newest.saturating_sub(RECENT)
 }
 
-/// The usual interval, in microseconds, and how many completions it depends on; none with fewer than three. `ends` are
-/// the ends of completions, newest first.
+/// The usual interval of an asset.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct UsualInterval {
+    /// In microseconds; none with fewer than three completions.
+    pub(super) usual: Option<i64>,
+    /// How many completions it depends on.
+    pub(super) completions: usize,
+    /// Whether completions before these cannot change it.
+    pub(super) is_settled: bool,
+}
+
+/// The usual interval of completions, of which `ends` are the ends, newest first.
 ///
 /// It is the second-longest gap, which tolerates weekends, backup windows, one incident and bursts of runs on demand.
-pub(super) fn usual(ends: &[i64]) -> (Option<i64>, usize) {
-    let Some(newest) = ends.first() else { return (None, 0) };
+pub(super) fn usual(ends: &[i64]) -> UsualInterval {
+    let Some(newest) = ends.first() else { return UsualInterval::default() };
     let is_recent = |pair: &&[i64]| pair[0] > newest.saturating_sub(RECENT);
     let recent = ends.windows(2).take_while(is_recent).count();
     let counted = recent.max(LEAST_GAPS).min(ends.len() - 1);
@@ -27,7 +37,9 @@ pub(super) fn usual(ends: &[i64]) -> (Option<i64>, usize) {
         ends[..=counted].windows(2).map(|pair| pair[0].saturating_sub(pair[1])).collect();
     gaps.sort_unstable();
     let usual = (ends.len() >= LEAST_COMPLETIONS).then(|| gaps[gaps.len() - 2]);
-    (usual, counted + 1)
+    // One more would make a gap that ends with the last of them.
+    let is_settled = counted >= LEAST_GAPS && ends[counted] <= newest.saturating_sub(RECENT);
+    UsualInterval { usual, completions: counted + 1, is_settled }
 }
 
 #[cfg(test)]
@@ -39,8 +51,28 @@ mod tests {
     /// The usual interval of completions so many days ago, in days.
     fn days(ago: &[i64]) -> (Option<i64>, usize) {
         let ends: Vec<i64> = ago.iter().map(|ago| -ago * DAY).collect();
-        let (usual, needed) = usual(&ends);
-        (usual.map(|usual| usual / DAY), needed)
+        let interval = usual(&ends);
+        (interval.usual.map(|usual| usual / DAY), interval.completions)
+    }
+
+    #[test]
+    fn a_settled_interval_does_not_depend_on_older_completions() {
+        let of = |ago: &[i64]| usual(&ago.iter().map(|ago| -ago * DAY).collect::<Vec<_>>());
+        for ago in [&[0, 1, 2, 3, 4][..], &[0, 4, 8, 12], &[0, 7, 14], &[0, 14, 15, 16], &[0, 10, 12, 13, 14]]
+        {
+            assert!(!of(ago).is_settled, "{ago:?}");
+        }
+        for ago in
+            [&[0, 7, 14, 21, 28][..], &[0, 1, 2, 3, 15], &[0, 1, 2, 3, 4, 14, 16], &[0, 20, 21, 22, 23, 99]]
+        {
+            let settled = of(ago);
+            assert!(settled.is_settled, "{ago:?}");
+            for older in ago[settled.completions - 1]..60 {
+                let mut more = [ago, &[older]].concat();
+                more.sort_unstable();
+                assert_eq!(of(&more), settled, "{older} before {ago:?}");
+            }
+        }
     }
 
     #[test]

@@ -17,7 +17,19 @@
 //! - *Rules* change with the configuration. A checksum of them is stored with the account; if it differs, everything is
 //!   recomputed. So it is at the end of the initial sync, before which there are no summaries.
 //!
-//! Recomputing reads an index from the newest end backwards, and stops where older rows cannot matter ([`evidence`]).
+//! Recomputing reads an index from the newest end backwards, and stops where older rows cannot matter ([`evidence`]). A
+//! summary has the time before which they cannot (`settled_before`): the history sync mostly reads such rows, and they cost
+//! one look-up.
+//!
+//! # All summaries are recomputed in steps
+//!
+//! 200,000 assets take many seconds, in which the database would serve no other account. So a poll that finds other rules
+//! than those of the summaries waits while [`rebuild`] computes a few hundred of them per transaction; then it is committed.
+//! Until that, the numbers of the last poll stay published. How far it is is committed with each step: what a transaction
+//! touches meanwhile is recomputed at once, and a process that ends continues there. If it had been publishing by other
+//! rules, the next process publishes the summaries as they are until its first poll, some of them by the new rules; each
+//! state is right by one of the two. If a step cannot be committed because the disk is full, the transaction of the poll,
+//! which cannot be committed either, computes the rest, so that gauges continue.
 //!
 //! # T is applied by one pass over the summaries
 //!
@@ -52,9 +64,10 @@ mod objective;
 mod retention;
 mod samples;
 mod summary;
+mod table;
 mod touched;
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
@@ -77,19 +90,61 @@ use self::summary::Summaries;
 use super::account::AccountState;
 use super::{Result, Rules, micros};
 use crate::task::Label;
+use crate::time::Timestamp;
 
 /// What is known of the assets of an account besides their summaries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AssetProgress {
-    /// Checksum of the rules by which the summaries were computed; none as long as there are none.
+    /// Checksum of the rules by which all summaries were computed; none as long as there are none.
     rules: Option<u32>,
+    /// None once all summaries follow the rules.
+    rebuild: Option<Rebuild>,
     /// Assets without any task within the retention, since the baseline.
     pub forgotten_total: u64,
     /// Rows created before it have been examined by the retention, in microseconds since 1970.
     swept: i64,
 }
 
-/// Recomputes the summaries of what a transaction has touched. Before the initial sync has ended, there are none.
+/// How far the summaries were computed by other rules than before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Rebuild {
+    /// Checksum of these rules.
+    rules: u32,
+    /// Entities up to this id follow them.
+    until: i64,
+}
+
+/// Whether every summary is computed, and by these rules.
+pub(super) fn follow(state: &AccountState, rules: &Rules) -> bool {
+    state.assets.rules == Some(checksum(rules)) && state.assets.rebuild.is_none()
+}
+
+/// Computes the summaries of some assets by the rules, if they do not follow them; gives whether there are more.
+pub(super) fn rebuild(
+    db: &Connection,
+    account: i64,
+    rules: &Rules,
+    (state, horizon): (&mut AccountState, Timestamp),
+) -> Result<bool> {
+    if follow(state, rules) {
+        return Ok(false);
+    }
+    let kinds = AssetKinds::load(db, account, rules)?;
+    let mut summaries = Summaries::new(db, account, (rules, &kinds), micros(horizon))?;
+    let rebuild = state.assets.begin_rebuild(checksum(rules));
+    let next = summaries.rebuild(rebuild.until)?;
+    if let Some(until) = next {
+        rebuild.until = until;
+    } else {
+        (state.assets.rules, state.assets.rebuild) = (Some(rebuild.rules), None);
+        // Rows may be kept that no longer belong to an asset.
+        state.assets.swept = i64::MIN;
+    }
+    summaries.removed.note(state);
+    Ok(next.is_some())
+}
+
+/// Recomputes the summaries of what a transaction has touched. Before the end of the initial sync, there are none.
 pub(super) fn maintain(
     db: &Connection,
     account: i64,
@@ -99,32 +154,23 @@ pub(super) fn maintain(
     note_parents(db, touched)?;
     let created = touched.earliest_creation.unwrap_or(i64::MAX);
     state.assets.swept = state.assets.swept.min(created);
-    if state.sync_from.is_some() {
+    if state.assets.rules.is_none() && state.assets.rebuild.is_none() {
         return Ok(());
+    }
+    if !follow(state, rules) {
+        state.assets.begin_rebuild(checksum(rules));
     }
     let kinds = AssetKinds::load(db, account, rules)?;
     let horizon = micros(state.marks.horizon);
     let mut summaries = Summaries::new(db, account, (rules, &kinds), horizon)?;
-    let checksum = checksum(rules);
-    if state.assets.rules == Some(checksum) {
-        for (entity, category) in assets(db, account, (touched, &kinds), summaries.depends_on_parents())? {
-            summaries.recompute(entity, &category)?;
-        }
-    } else {
-        summaries.rebuild(rules)?;
-        state.assets.rules = Some(checksum);
-        // Rows may be kept that no longer belong to an asset.
-        state.assets.swept = i64::MIN;
+    let assets = assets(db, account, (touched, &kinds), summaries.depends_on_parents())?;
+    for ((entity, category), until) in assets {
+        summaries.recompute(entity, &category, until)?;
     }
-    let removed = std::mem::take(&mut summaries.removed);
-    state.assets.forgotten_total += removed.assets;
-    if removed.rows > 0 {
-        state.marks.forget();
-        state.rows = state.rows.saturating_sub(removed.rows);
+    if summaries.removed.assets > 0 {
+        retention::remove_unused_entities(db, &touched.rows.keys().map(|(entity, _)| *entity).collect())?;
     }
-    if removed.assets > 0 {
-        retention::remove_unused_entities(db, &touched.rows.iter().map(|(entity, _)| *entity).collect())?;
-    }
+    summaries.removed.note(state);
     Ok(())
 }
 
@@ -166,21 +212,26 @@ fn checksum(rules: &Rules) -> u32 {
     crc32fast::hash(text.as_bytes())
 }
 
-/// The assets that a transaction has touched.
+/// The assets that a transaction has touched; see [`Touched::rows`].
 fn assets(
     db: &Connection,
     account: i64,
     (touched, kinds): (&Touched, &AssetKinds),
     depends_on_parents: bool,
-) -> Result<HashSet<(i64, Label)>> {
-    let of_row = |(entity, kind): &(i64, i64)| Some((*entity, kinds.category(*kind)?.clone()));
-    let mut assets: HashSet<_> = touched.rows.iter().filter_map(of_row).collect();
+) -> Result<HashMap<(i64, Label), i64>> {
+    let mut assets: HashMap<(i64, Label), i64> = HashMap::new();
+    for ((entity, kind), until) in &touched.rows {
+        if let Some(category) = kinds.category(*kind) {
+            let latest = assets.entry((*entity, category.clone())).or_insert(*until);
+            *latest = (*latest).max(*until);
+        }
+    }
     for entity in &touched.renamed {
         let mut query = db.prepare_cached("SELECT category FROM asset WHERE account = ?1 AND entity = ?2")?;
         let categories =
             query.query_map((account, entity), |row| Ok(Label::new(row.get_ref(0)?.as_str()?)))?;
         for category in categories {
-            assets.insert((*entity, category?));
+            assets.insert((*entity, category?), i64::MAX);
         }
     }
     if depends_on_parents && !touched.renamed.is_empty() {
@@ -189,7 +240,7 @@ fn assets(
         while let Some(row) = rows.next()? {
             let parent: Option<i64> = row.get(2)?;
             if parent.is_some_and(|parent| touched.renamed.contains(&parent)) {
-                assets.insert((row.get(0)?, Label::new(&row.get::<_, String>(1)?)));
+                assets.insert((row.get(0)?, Label::new(&row.get::<_, String>(1)?)), i64::MAX);
             }
         }
     }
@@ -208,6 +259,17 @@ fn note_parents(db: &Connection, touched: &Touched) -> Result<()> {
 
 impl Default for AssetProgress {
     fn default() -> Self {
-        Self { rules: None, forgotten_total: 0, swept: i64::MIN }
+        Self { rules: None, rebuild: None, forgotten_total: 0, swept: i64::MIN }
+    }
+}
+
+impl AssetProgress {
+    /// The rebuild by these rules. One by other rules is given up.
+    fn begin_rebuild(&mut self, rules: u32) -> &mut Rebuild {
+        let of_others = |rebuild: &Rebuild| rebuild.rules != rules;
+        if self.rebuild.as_ref().is_some_and(of_others) {
+            self.rebuild = None;
+        }
+        self.rebuild.get_or_insert(Rebuild { rules, until: i64::MIN })
     }
 }

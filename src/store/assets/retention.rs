@@ -13,7 +13,7 @@ use super::super::{Result, micros};
 use super::ends::{EndedRow, read_end};
 use super::evidence::{self, Evidence};
 use super::kinds::AssetKinds;
-use super::summary;
+use super::table;
 use crate::task::Label;
 
 /// Rows that one transaction examines, but for those of the same creation.
@@ -68,19 +68,19 @@ impl<'a> Sweep<'a> {
         if let Some((entity, category)) = entity.zip(self.kinds.category(row.kind)) {
             let key = (self.account, entity, category.as_str());
             if self.evidence(entity, category)?.is_some_and(|evidence| evidence.needs(row)) {
-                return summary::set_kept(self.db, key, true);
+                return table::set_kept(self.db, key, true);
             }
         }
         self.entities.extend(*entity);
         self.removed += 1;
-        summary::remove_row(self.db, self.account, row)
+        table::remove_row(self.db, self.account, row)
     }
 
     /// What the asset's state depends on; none if it is not known.
     fn evidence(&mut self, entity: i64, category: &Label) -> Result<Option<&Evidence>> {
         let key = (entity, category.clone());
         if !self.evidence.contains_key(&key) {
-            let is_known = summary::exists(self.db, (self.account, entity, category.as_str()))?;
+            let is_known = table::exists(self.db, (self.account, entity, category.as_str()))?;
             let read = || evidence::read(self.db, self.account, (entity, category), self.kinds);
             let evidence = if is_known { read()? } else { None };
             self.evidence.insert(key.clone(), evidence);
@@ -142,8 +142,9 @@ pub(super) fn forget(
     kinds: &AssetKinds,
     (assets, state): (&[(i64, String)], &mut AccountState),
 ) -> Result<()> {
+    // Tasks of other categories may be open.
     let mut query = db.prepare_cached(
-        "SELECT kind, status, ended_by, created, id FROM task INDEXED BY task_asset WHERE entity = ?1",
+        "SELECT kind, status, ended_by, created, id FROM task INDEXED BY task_asset WHERE entity = ?1 AND phase = 2",
     )?;
     for (entity, category) in assets {
         let rows = query.query_map([entity], |row| {
@@ -152,10 +153,10 @@ pub(super) fn forget(
         let rows: Vec<EndedRow> = rows.collect::<rusqlite::Result<_>>()?;
         let is_of_asset = |kind| kinds.category(kind).is_some_and(|word| word.as_str() == category);
         for row in rows.iter().filter(|row| is_of_asset(row.kind)) {
-            summary::remove_row(db, account, row)?;
+            table::remove_row(db, account, row)?;
             state.rows = state.rows.saturating_sub(1);
         }
-        summary::remove(db, (account, *entity, category))?;
+        table::remove(db, (account, *entity, category))?;
     }
     state.assets.forgotten_total += assets.len() as u64;
     if !assets.is_empty() {

@@ -1,16 +1,18 @@
-//! The table `asset`: one row for each asset, derived from its tasks.
+//! Keeping the summaries of assets equal to what their tasks say.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::Connection;
 
+use super::super::account::AccountState;
 use super::super::{Result, Rules};
 use super::ends::{EndedRow, read_end};
 use super::evidence::{self, Evidence};
 use super::kinds::{AssetKinds, AssetTypes};
 use super::objective::{Judged, Objectives, Subject};
+use super::table::{self, Summary};
 use crate::task::Label;
 
-/// Entities that a rebuild reads at once.
-const ENTITIES_AT_ONCE: i64 = 1_000;
+/// Entities whose assets one transaction of a rebuild computes: some 30 ms on a slow machine. Tests have only a few.
+const ENTITIES_AT_ONCE: i64 = if cfg!(test) { 2 } else { 250 };
 
 /// Keeps the summaries of one account equal to what its rows say, for one transaction.
 pub(in super::super) struct Summaries<'a> {
@@ -31,18 +33,19 @@ pub(super) struct Removed {
     pub(super) assets: u64,
 }
 
-/// A row of the table without its key and what evaluations add to it.
-#[derive(Debug, PartialEq, Eq)]
-struct Summary {
-    asset_type: i64,
-    parent: Option<i64>,
-    completed: Option<i64>,
-    since: i64,
-    objective: i64,
-    late_from: i64,
-    is_attempted: bool,
-    failing_since: Option<i64>,
-    newest_change: i64,
+// === impl Removed ===
+
+impl Removed {
+    /// Adds it to what is known of the account.
+    pub(super) fn note(&self, state: &mut AccountState) {
+        if state.sync_from.is_none() {
+            state.assets.forgotten_total += self.assets;
+        }
+        if self.rows > 0 {
+            state.marks.forget();
+            state.rows = state.rows.saturating_sub(self.rows);
+        }
+    }
 }
 
 // === impl Summaries ===
@@ -64,13 +67,19 @@ impl<'a> Summaries<'a> {
         self.objectives.has_parent
     }
 
-    /// Computes the summary of one asset from its rows.
-    pub(super) fn recompute(&mut self, entity: i64, category: &Label) -> Result<()> {
+    /// Computes the summary of one asset from its rows, unless no row that was created and has ended until then can change
+    /// it.
+    pub(super) fn recompute(&mut self, entity: i64, category: &Label, until: i64) -> Result<()> {
         let key = (self.account, entity, category.as_str());
-        let stored = find(self.db, key)?;
+        let stored = table::find(self.db, key)?;
+        let is_settled =
+            |(stored, has_kept_rows): &(Summary, bool)| until < stored.settled_before && !has_kept_rows;
+        if stored.as_ref().is_some_and(is_settled) {
+            return Ok(());
+        }
         let Some(evidence) = evidence::read(self.db, self.account, (entity, category), self.kinds)? else {
             if stored.is_some() {
-                remove(self.db, key)?;
+                table::remove(self.db, key)?;
                 self.removed.assets += 1;
             }
             return Ok(());
@@ -81,11 +90,11 @@ impl<'a> Summaries<'a> {
         }
         let summary = self.summary(entity, category, &evidence)?;
         if stored.as_ref().map(|(stored, _)| stored) != Some(&summary) {
-            write(self.db, key, &summary)?;
+            table::write(self.db, key, &summary)?;
         }
         let was_failing = stored.as_ref().is_some_and(|(stored, _)| stored.failing_since.is_some());
         if was_failing || !evidence.failures.is_empty() {
-            write_failures(self.db, key, &evidence)?;
+            table::write_failures(self.db, key, &evidence)?;
         }
         if stored.is_some_and(|(_, has_kept_rows)| has_kept_rows) {
             self.remove_rows(entity, category, &evidence)?;
@@ -93,20 +102,20 @@ impl<'a> Summaries<'a> {
         Ok(())
     }
 
-    /// Computes every summary from the rows, after a change of the rules.
-    pub(super) fn rebuild(&mut self, rules: &Rules) -> Result<()> {
-        remove_other_categories(self.db, self.account, &rules.assets.categories)?;
-        let mut after = i64::MIN;
-        loop {
-            let entities = entities(self.db, self.account, after)?;
-            let Some(last) = entities.last() else { return Ok(()) };
-            after = *last;
-            for entity in entities {
-                for category in &rules.assets.categories {
-                    self.recompute(entity, category)?;
-                }
+    /// Computes the summaries of the next entities after an id from their rows; gives the last one, if there was one.
+    pub(super) fn rebuild(&mut self, after: i64) -> Result<Option<i64>> {
+        let entities = table::entities(self.db, self.account, (after, ENTITIES_AT_ONCE))?;
+        for entity in &entities {
+            let mut categories = table::stored_categories(self.db, self.account, *entity)?;
+            categories.retain(|word| !self.kinds.protects(word));
+            for word in categories {
+                table::remove(self.db, (self.account, *entity, &word))?;
+            }
+            for category in evidence::categories(self.db, *entity, self.kinds)? {
+                self.recompute(*entity, &category, i64::MAX)?;
             }
         }
+        Ok(entities.last().copied())
     }
 
     fn summary(&mut self, entity: i64, category: &Label, evidence: &Evidence) -> Result<Summary> {
@@ -135,6 +144,7 @@ impl<'a> Summaries<'a> {
             is_attempted: evidence.is_attempted,
             failing_since: evidence.failing_since(),
             newest_change: evidence.newest_change,
+            settled_before: evidence.settled_before(),
         })
     }
 
@@ -153,143 +163,13 @@ impl<'a> Summaries<'a> {
             if evidence.needs(row) {
                 has_kept_rows = true;
             } else {
-                remove_row(self.db, self.account, row)?;
+                table::remove_row(self.db, self.account, row)?;
                 self.removed.rows += 1;
             }
         }
         if !has_kept_rows {
-            set_kept(self.db, (self.account, entity, category.as_str()), false)?;
+            table::set_kept(self.db, (self.account, entity, category.as_str()), false)?;
         }
         Ok(())
     }
-}
-
-type Key<'a> = (i64, i64, &'a str);
-
-/// The summary of an asset, and whether rows of it are kept that are older than the retention.
-fn find(db: &Connection, key: Key<'_>) -> Result<Option<(Summary, bool)>> {
-    let mut query = db.prepare_cached(
-        "SELECT asset_type, parent, completed, since, objective, late_from, attempted, failing_since, newest_change, kept
-         FROM asset WHERE account = ?1 AND entity = ?2 AND category = ?3",
-    )?;
-    let found = query.query_row(key, |row| {
-        let summary = Summary {
-            asset_type: row.get(0)?,
-            parent: row.get(1)?,
-            completed: row.get(2)?,
-            since: row.get(3)?,
-            objective: row.get(4)?,
-            late_from: row.get(5)?,
-            is_attempted: row.get(6)?,
-            failing_since: row.get(7)?,
-            newest_change: row.get(8)?,
-        };
-        Ok((summary, row.get(9)?))
-    });
-    Ok(found.optional()?)
-}
-
-fn write(db: &Connection, (account, entity, category): Key<'_>, summary: &Summary) -> Result<()> {
-    let mut write = db.prepare_cached(
-        "INSERT INTO asset (account, entity, category, asset_type, parent, completed, since, objective, late_from,
-                            attempted, failing_since, newest_change)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-         ON CONFLICT DO UPDATE SET
-             asset_type = excluded.asset_type, parent = excluded.parent, completed = excluded.completed,
-             since = excluded.since, objective = excluded.objective, late_from = excluded.late_from,
-             attempted = excluded.attempted, failing_since = excluded.failing_since,
-             newest_change = excluded.newest_change",
-    )?;
-    write.execute(rusqlite::params![
-        account,
-        entity,
-        category,
-        summary.asset_type,
-        summary.parent,
-        summary.completed,
-        summary.since,
-        summary.objective,
-        summary.late_from,
-        summary.is_attempted,
-        summary.failing_since,
-        summary.newest_change,
-    ])?;
-    Ok(())
-}
-
-fn write_failures(db: &Connection, (account, entity, category): Key<'_>, evidence: &Evidence) -> Result<()> {
-    let mut query = db.prepare_cached(
-        "SELECT kind, since FROM asset_failure WHERE account = ?1 AND entity = ?2 AND category = ?3 ORDER BY kind",
-    )?;
-    let stored = query.query_map((account, entity, category), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let stored: Vec<(i64, i64)> = stored.collect::<rusqlite::Result<_>>()?;
-    let mut failures: Vec<_> = evidence.failures.iter().map(|(kind, end)| (*kind, end.ended)).collect();
-    failures.sort_unstable();
-    if failures == stored {
-        return Ok(());
-    }
-    remove_failures(db, (account, entity, category))?;
-    let mut insert = db.prepare_cached(
-        "INSERT INTO asset_failure (account, entity, category, kind, since) VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?;
-    for (kind, since) in failures {
-        insert.execute((account, entity, category, kind, since))?;
-    }
-    Ok(())
-}
-
-fn remove_failures(db: &Connection, key: Key<'_>) -> Result<()> {
-    let mut remove =
-        db.prepare_cached("DELETE FROM asset_failure WHERE account = ?1 AND entity = ?2 AND category = ?3")?;
-    remove.execute(key)?;
-    Ok(())
-}
-
-pub(super) fn remove(db: &Connection, key: Key<'_>) -> Result<()> {
-    remove_failures(db, key)?;
-    let mut remove =
-        db.prepare_cached("DELETE FROM asset WHERE account = ?1 AND entity = ?2 AND category = ?3")?;
-    remove.execute(key)?;
-    Ok(())
-}
-
-/// Whether the asset has a summary.
-pub(super) fn exists(db: &Connection, key: Key<'_>) -> Result<bool> {
-    let mut query =
-        db.prepare_cached("SELECT 1 FROM asset WHERE account = ?1 AND entity = ?2 AND category = ?3")?;
-    Ok(query.exists(key)?)
-}
-
-/// Notes whether rows of the asset are kept that are older than the retention.
-pub(super) fn set_kept(db: &Connection, (account, entity, category): Key<'_>, is_kept: bool) -> Result<()> {
-    let mut update = db.prepare_cached(
-        "UPDATE asset SET kept = ?4 WHERE account = ?1 AND entity = ?2 AND category = ?3 AND kept <> ?4",
-    )?;
-    update.execute((account, entity, category, is_kept))?;
-    Ok(())
-}
-
-pub(super) fn remove_row(db: &Connection, account: i64, row: &EndedRow) -> Result<()> {
-    db.prepare_cached("DELETE FROM task WHERE account = ?1 AND id = ?2")?.execute((account, &row.end.id))?;
-    Ok(())
-}
-
-fn remove_other_categories(db: &Connection, account: i64, categories: &[Label]) -> Result<()> {
-    let mut query = db.prepare_cached("SELECT DISTINCT category FROM asset WHERE account = ?1")?;
-    let stored = query.query_map([account], |row| row.get::<_, String>(0))?;
-    let stored: Vec<String> = stored.collect::<rusqlite::Result<_>>()?;
-    for category in stored.iter().filter(|word| !categories.iter().any(|known| known.as_str() == **word)) {
-        for table in ["asset", "asset_failure"] {
-            let remove = format!("DELETE FROM {table} WHERE account = ?1 AND category = ?2");
-            db.execute(&remove, (account, category))?;
-        }
-    }
-    Ok(())
-}
-
-fn entities(db: &Connection, account: i64, after: i64) -> Result<Vec<i64>> {
-    let mut query =
-        db.prepare_cached("SELECT id FROM entity WHERE id > ?2 AND +account = ?1 ORDER BY id LIMIT ?3")?;
-    let rows = query.query_map((account, after, ENTITIES_AT_ONCE), |row| row.get(0))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -31,8 +31,9 @@ enum Step {
     Vanish(usize),
     /// The history is read back a few days, with tasks of these assets.
     History(Vec<(usize, usize, usize, i64)>),
-    /// The configuration changes.
-    Configure(usize, usize),
+    /// The configuration changes, more than once before the next poll: each time so many steps of a rebuild are committed,
+    /// and tasks of these assets are read.
+    Configure(Vec<(usize, usize, usize)>, Vec<(usize, usize, usize, i64)>),
     /// The process restarts.
     Restart,
 }
@@ -54,13 +55,15 @@ fn steps() -> impl Strategy<Value = Vec<(i64, Step)>> {
     let begun = prop::collection::vec((asset.clone(), kind.clone(), ago.clone()), 1..5);
     let ended = prop::collection::vec((0..50_usize, status.clone()), 1..5);
     let run = prop::collection::vec((asset, kind, status, ago), 1..6);
+    let configurations = prop::collection::vec((0..5_usize, 0..4_usize, 0..4_usize), 1..4);
+    let history = run.clone();
     let step = prop_oneof![
         4 => begun.prop_map(Step::Begin),
         4 => ended.prop_map(Step::End),
         5 => run.clone().prop_map(Step::Run),
         1 => (0..50_usize).prop_map(Step::Vanish),
         2 => run.prop_map(Step::History),
-        1 => (0..5_usize, 0..4_usize).prop_map(|(objectives, max_named)| Step::Configure(objectives, max_named)),
+        2 => (configurations, history).prop_map(|(all, tasks)| Step::Configure(all, tasks)),
         1 => Just(Step::Restart),
     ];
     let later = prop_oneof![3 => 60..2 * HOUR, 3 => HOUR..2 * DAY, 1 => DAY..8 * DAY];
@@ -151,9 +154,11 @@ impl Run {
             }
             Step::Vanish(drawn) => self.vanish(drawn).await,
             Step::History(tasks) => self.history(tasks).await,
-            Step::Configure(objectives, max_named) => {
-                self.rules.assets = configured(objectives, max_named);
-                self.replica.set_rules(self.rules.clone());
+            Step::Configure(configurations, mut tasks) => {
+                for (objectives, max_named, steps) in configurations {
+                    self.configure(configured(objectives, max_named), steps).await;
+                    self.history(tasks.split_off(tasks.len() / 2)).await;
+                }
             }
             Step::Restart => self.replica = replica(&self.store, self.rules.clone()).await,
         }
@@ -161,6 +166,16 @@ impl Run {
             self.naive.read(task, self.now);
         }
         self.poll(&read, vec![]).await;
+    }
+
+    /// Changes the configuration, begins to compute the summaries by it, and restarts the process in the midst of that.
+    async fn configure(&mut self, assets: Assets, steps: usize) {
+        self.rules.assets = assets;
+        self.replica.set_rules(self.rules.clone());
+        for _ in 0..steps {
+            self.replica.rebuild_some_assets(at(self.now)).await.expect("the step must be committed");
+            self.replica = replica(&self.store, self.rules.clone()).await;
+        }
     }
 
     fn id(&mut self) -> i64 {

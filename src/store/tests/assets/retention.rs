@@ -79,6 +79,16 @@ async fn an_asset_without_a_task_in_the_retention_is_forgotten() {
 }
 
 #[tokio::test]
+async fn an_asset_is_forgotten_though_a_task_of_another_category_is_open() {
+    let store = Store::in_memory().expect("the store must open");
+    let restore =
+        Backup { category: "restore", status: "queued", ended: None, ..backup("queued", "a", 2, 0) };
+    let (replica, _) = synced(&store, rules(), &[backup("completed", "a", 1, 0), restore]).await;
+    let (count, samples) = rows(&replica, day(35) + 1, &[]).await;
+    assert_eq!((count, states(&samples), samples.forgotten_total), (1, [0; 5], 1));
+}
+
+#[tokio::test]
 async fn rows_of_other_categories_are_removed_once_these_are_configured() {
     let store = Store::in_memory().expect("the store must open");
     let tasks = [backup("completed", "a", 1, day(-1)), backup("failed", "a", 2, 0)];
