@@ -63,8 +63,8 @@ impl AssetKnowledge {
             let (life, trace) = (&account.lives[shown.life], &traces[shown.life]);
             let known = &mut self.traces[shown.life];
             // It may be stored again, as if it had been read for the first time.
-            let is_again = std::mem::take(&mut known.is_removed);
-            known.is_doubtful |= is_again;
+            let is_again = std::mem::take(&mut known.is_removed) || known.is_doubtful;
+            known.is_doubtful = is_again;
             if trace.sight == Sight::Ended && life.outcome != UNKNOWN_OUTCOME && !is_again {
                 continue;
             }
@@ -179,7 +179,9 @@ impl AssetKnowledge {
         }
         let created = self.created(life, index);
         let Some(ends) = view.ends(life, trace) else { return (false, false) };
+        // Without a creation, a row that was removed is new when it is listed again.
         let is_final = trace.sight != Sight::Open
+            && life.lacks != Lacks::Creation
             && life.has_ended(view.poll.0)
             && (life.outcome != UNKNOWN_OUTCOME || lasts_an_hour(trace.ended_since, view.steady.0));
         let is_old = is_final && created.1.max(ends.1) < horizon;
