@@ -18,7 +18,7 @@ use crate::page::Page;
 use crate::process::{Ended, Process, TOKEN, binary};
 
 /// How long anything is waited for before the test gives up; only a broken exporter takes this long.
-pub const DEADLINE: Duration = Duration::from_mins(3);
+pub const DEADLINE: Duration = Duration::from_mins(5);
 
 /// How often it is looked whether something has happened.
 const LOOK: Duration = Duration::from_millis(100);
