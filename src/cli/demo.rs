@@ -17,10 +17,10 @@ use crate::simulator::{Options, Simulator};
 /// How often the demo polls, so that the numbers are seen to move.
 const INTERVAL: Duration = Duration::from_secs(10);
 
-/// How long new counters stand at 0: one poll, so that nobody has to wait to see them rise.
+/// How long new counters are held at 0: one poll, so that they soon increase.
 const COUNTER_HOLD: Duration = Duration::from_secs(10);
 
-/// Where it listens unless an address is given: everybody who reaches a demo can read it.
+/// The listen address unless one is given: any client that reaches a demo can read it.
 const LOOPBACK: &str = "127.0.0.1:10317";
 
 /// The variable that gives an address.

@@ -29,8 +29,8 @@ pub(super) struct Repair {
 impl<L: TaskList> Poller<L> {
     /// Lists the first of the spans if it fits a slice, else halves it.
     ///
-    /// What is left in the end is accepted only as far as rows were listed that the replica does not count: the listing may have come
-    /// from a replica of the API that is behind.
+    /// At the end, the remaining difference is accepted only up to the number of listed rows that the replica does not
+    /// count: the listing may have come from an API server that lags behind.
     pub(super) async fn repair(&mut self, mut repair: Repair) -> Result<Option<Repair>, Error> {
         let Some(first) = repair.spans.pop() else {
             let uncounted = repair.uncounted();

@@ -30,7 +30,7 @@ pub use assets::{AssetCounts, AssetReport, AssetsReport};
 pub use csv::csv;
 pub use details::{Details, MAX_DETAILS};
 pub use health::Health;
-pub use numbers::{Kind, Numbers, Picture};
+pub use numbers::{EndedByPeriod, Kind, Numbers};
 pub use problem::{Problem, Severity};
 pub use tasks::{TaskReport, TasksReport};
 pub use verdict::{Concerns, Level, Verdict};

@@ -21,7 +21,7 @@ pub struct Numbers {
     /// Every kind of task once seen: those that failed in the window or are open first.
     pub kinds: Vec<Kind>,
     /// How tasks ended over the window.
-    pub ended: Picture,
+    pub ended: EndedByPeriod,
 }
 
 /// The numbers of one kind of task.
@@ -44,7 +44,7 @@ pub struct Kind {
 
 /// How tasks ended over the window.
 #[derive(Debug, Clone, Serialize)]
-pub struct Picture {
+pub struct EndedByPeriod {
     /// How long a period is.
     #[serde(rename = "period_seconds", serialize_with = "seconds")]
     pub length: Duration,
@@ -63,7 +63,7 @@ impl Numbers {
             at: snapshot.time,
             window: snapshot.window,
             kinds,
-            ended: Picture { length: periods.length, periods: periods.list.clone() },
+            ended: EndedByPeriod { length: periods.length, periods: periods.list.clone() },
         }
     }
 }
@@ -92,9 +92,9 @@ impl Kind {
     }
 }
 
-// === impl Picture ===
+// === impl EndedByPeriod ===
 
-impl Picture {
+impl EndedByPeriod {
     /// The sum over all periods.
     #[must_use]
     pub fn total(&self) -> Period {

@@ -1,7 +1,7 @@
 //! Assets whose backups fail until they recover: `POST /simulator/fail` and `POST /simulator/recover`, to try out alerts.
 //!
-//! Each runs a backup at once, so that nobody has to wait for the schedule. Faults do not befall these two requests, and
-//! they are not among those that are counted.
+//! Each runs a backup at once, without waiting for the schedule. These two requests never fail on demand, and the
+//! simulator does not count them.
 
 use std::collections::HashMap;
 

@@ -127,7 +127,7 @@ async fn pages_have_their_headers_and_say_what_is_missing() {
     for (path, expected) in [
         ("/", 200),
         ("/?account=prod", 200),
-        ("/?account=nobody", 404),
+        ("/?account=unknown", 404),
         ("/api/v1/status", 200),
         ("/assets", 200),
         ("/assets?state=bad", 400),

@@ -114,12 +114,13 @@ impl AssetKnowledge {
             for lives in groups.into_iter().filter(|lives| !lives.is_empty()) {
                 let ages: Vec<_> = lives.iter().map(|index| self.is_old(view, *index, horizon)).collect();
                 let is_certain = ages.iter().all(|age| age.0);
-                if is_certain {
-                    forgotten.certain.push(*key);
-                } else if ages.iter().all(|age| age.1) {
-                    forgotten.possible.push(*key);
-                } else {
+                if !ages.iter().all(|age| age.1) {
                     continue;
+                }
+                // A row that belongs to no asset is removed without an asset being forgotten.
+                if config.protects(key.1) {
+                    let keys = if is_certain { &mut forgotten.certain } else { &mut forgotten.possible };
+                    keys.push(*key);
                 }
                 for index in lives {
                     let known = &mut self.traces[*index];

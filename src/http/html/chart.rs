@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::text::Instant;
-use crate::report::{Period, Picture, count};
+use crate::report::{EndedByPeriod, Period, count};
 use crate::time::{Timestamp, later};
 
 /// The size of the chart in its own units: it is stretched to the width of the page.
@@ -62,11 +62,11 @@ fn counts(period: &Period) -> [u64; 4] {
 }
 
 /// The sum over accounts with the same length of periods; none if there is no account.
-pub(super) fn sum<'a>(pictures: impl IntoIterator<Item = &'a Picture>) -> Option<Picture> {
-    let mut pictures = pictures.into_iter();
-    let first = pictures.next()?;
+pub(super) fn sum<'a>(accounts: impl IntoIterator<Item = &'a EndedByPeriod>) -> Option<EndedByPeriod> {
+    let mut accounts = accounts.into_iter();
+    let first = accounts.next()?;
     let mut periods: BTreeMap<Timestamp, Period> = first.periods.iter().map(|it| (it.from, *it)).collect();
-    for period in pictures.filter(|it| it.length == first.length).flat_map(|it| &it.periods) {
+    for period in accounts.filter(|it| it.length == first.length).flat_map(|it| &it.periods) {
         let add = |sum: &mut Period| {
             sum.completed += period.completed;
             sum.failed += period.failed;
@@ -75,7 +75,7 @@ pub(super) fn sum<'a>(pictures: impl IntoIterator<Item = &'a Picture>) -> Option
         };
         periods.entry(period.from).and_modify(add).or_insert(*period);
     }
-    Some(Picture { length: first.length, periods: periods.into_values().collect() })
+    Some(EndedByPeriod { length: first.length, periods: periods.into_values().collect() })
 }
 
 /// The least even number that begins with 1, 2, 4, 6 or 8, has only zeros after it, and is not below `n`.
@@ -88,24 +88,24 @@ fn top_of_scale(n: u64) -> u64 {
 // === impl Chart ===
 
 impl Chart {
-    pub(super) fn new(picture: &Picture) -> Self {
-        let periods = &picture.periods;
+    pub(super) fn new(ended: &EndedByPeriod) -> Self {
+        let periods = &ended.periods;
         let top = top_of_scale(periods.iter().map(Period::sum).max().unwrap_or(0));
         let slot = WIDTH / periods.len().max(1) as f64;
         let bars = periods.iter().enumerate();
         let bars = bars.map(|(n, period)| Bar::new(period, n as f64 * slot, slot, top as f64));
-        let end = periods.last().map(|last| later(last.from, picture.length));
+        let end = periods.last().map(|last| later(last.from, ended.length));
         let middle = periods.get(periods.len() / 2).map(|period| period.from);
         let ticks = [periods.first().map(|first| first.from), middle, end];
         let legend =
-            PARTS.into_iter().zip(counts(&picture.total())).filter(|(part, n)| *part != "other" || *n > 0);
+            PARTS.into_iter().zip(counts(&ended.total())).filter(|(part, n)| *part != "other" || *n > 0);
         Self {
             width: WIDTH,
             height: HEIGHT + BAND,
             band: BAND,
             middle: BAND + HEIGHT / 2.0,
             bars: bars.collect(),
-            words: words(picture),
+            words: words(ended),
             legend: legend.map(|(part, n)| (part, count(n))).collect(),
             scale: [top, top / 2, 0].map(count),
             ticks: ticks.into_iter().flatten().map(Instant::from).collect(),
@@ -114,9 +114,9 @@ impl Chart {
 }
 
 /// What the chart shows, for those who do not see it.
-fn words(picture: &Picture) -> String {
-    let total = said(&picture.total());
-    let worst = picture.periods.iter().filter(|it| it.failed > 0).max_by_key(|it| (it.failed, it.from));
+fn words(ended: &EndedByPeriod) -> String {
+    let total = said(&ended.total());
+    let worst = ended.periods.iter().filter(|it| it.failed > 0).max_by_key(|it| (it.failed, it.from));
     let worst = worst.map_or_else(
         || "None failed.".to_owned(),
         |it| format!("Most failed in the period from {}: {}.", Instant::from(it.from).text, count(it.failed)),
@@ -168,13 +168,13 @@ mod tests {
         Period { from, completed, failed, aborted: 0, other: 0 }
     }
 
-    fn picture(periods: &[Period]) -> Picture {
-        Picture { length: Duration::from_hours(1), periods: periods.to_vec() }
+    fn ended(periods: &[Period]) -> EndedByPeriod {
+        EndedByPeriod { length: Duration::from_hours(1), periods: periods.to_vec() }
     }
 
     #[test]
     fn bars_are_proportional_and_failures_are_marked() {
-        let chart = Chart::new(&picture(&[period(0, 997, 3), period(1, 250, 0)]));
+        let chart = Chart::new(&ended(&[period(0, 997, 3), period(1, 250, 0)]));
         assert_eq!(chart.scale, ["1,000", "500", "0"]);
         let heights = |bar: &Bar| bar.rects.iter().map(|it| it.height.clone()).collect::<Vec<_>>();
         assert_eq!(heights(&chart.bars[0]), ["119.64", "0.36", "4.00"], "completed, failed, the mark");
@@ -189,8 +189,8 @@ mod tests {
 
     #[test]
     fn accounts_are_added_by_period() {
-        let other = picture(&[period(1, 1, 1), period(2, 5, 0)]);
-        let sum = sum([&picture(&[period(0, 1, 0), period(1, 2, 0)]), &other]).expect("there must be a sum");
+        let other = ended(&[period(1, 1, 1), period(2, 5, 0)]);
+        let sum = sum([&ended(&[period(0, 1, 0), period(1, 2, 0)]), &other]).expect("there must be a sum");
         assert_eq!(sum.periods, [period(0, 1, 0), period(1, 3, 1), period(2, 5, 0)]);
     }
 }

@@ -1,4 +1,4 @@
-//! The pages as HTML: what of a report is shown, and how it is written.
+//! The pages as HTML: templates, and the values that they show of a report.
 //!
 //! Templates escape everything that is put into them. Pages have no script and load nothing else: their policy forbids
 //! all but their own style, which it names by a digest. Links are relative, so that pages work behind a path prefix.

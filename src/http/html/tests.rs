@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::report::{
-    Account, AssetCounts, AssetReport, AssetsReport, Concerns, Health, Kind, Level, MAX_COMPLETE,
-    MAX_DETAILS, Numbers, Period, Picture, Problem, Report, Severity, TaskReport, TasksReport, Verdict,
+    Account, AssetCounts, AssetReport, AssetsReport, Concerns, EndedByPeriod, Health, Kind, Level,
+    MAX_COMPLETE, MAX_DETAILS, Numbers, Period, Problem, Report, Severity, TaskReport, TasksReport, Verdict,
 };
 use crate::store::{AgeBasis, AssetDetail, AssetRow, AssetState};
 use crate::task::Label;
@@ -33,7 +33,7 @@ fn numbers(word: &str, kinds: usize) -> Numbers {
         at: second(0),
         window: Duration::from_hours(24),
         kinds: vec![kind; kinds],
-        ended: Picture { length: Duration::from_hours(1), periods: (-1..=0).map(period).collect() },
+        ended: EndedByPeriod { length: Duration::from_hours(1), periods: (-1..=0).map(period).collect() },
     }
 }
 
