@@ -19,7 +19,7 @@ use super::limit::RateLimit;
 use super::query::Query;
 use super::token::{self, Token};
 use super::wire::{self, RowKey, Rows};
-use super::{Error, Filter, Observer, Page, SetupError, TaskList, retry, said};
+use super::{Error, Filter, Observer, Page, SetupError, TaskList, redact, retry};
 use crate::config::TokenSource;
 use crate::task::Defect;
 use crate::time::{Clock, Timestamp};
@@ -84,12 +84,12 @@ pub(super) fn read(answered: &Answered, asked: u32, token: &SecretString) -> Res
 
 /// The fault of a body that is no page. Its text is shortened, for it can quote the body.
 fn unreadable(error: &serde_json::Error, answered: &Answered, token: &SecretString) -> Fault {
-    let why = said::shown(&error.to_string(), token);
+    let why = redact::redacted(&error.to_string(), token);
     if error.is_data() {
         return Fault::NotAPage(why);
     }
-    let looks = said::looks(&answered.body, token);
-    let declared = said::shown(&answered.content_type, token);
+    let looks = redact::summary(&answered.body, token);
+    let declared = redact::redacted(&answered.content_type, token);
     Fault::NotJson(format!("{looks}, of content type {declared:?}: {why}"))
 }
 

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::fault::Fault;
 use super::query::Query;
-use super::{Observer, Options, SetupError, retry, said};
+use super::{Observer, Options, SetupError, redact, retry};
 use crate::time::{Clock, Moment, Timestamp};
 
 /// The version of the answer. Without it the newest one answers, whatever that will be.
@@ -183,7 +183,7 @@ impl Exchange {
         let now = date(answer.headers()).unwrap_or(received.wall);
         let asked = retry::retry_after(answer.headers(), now);
         let said = match timeout(self.timeout / 4, read(answer, ERROR_BYTES)).await {
-            Ok(Ok(body)) => said::error(&body, token),
+            Ok(Ok(body)) => redact::server_message(&body, token),
             Ok(Err(_)) | Err(_) => None,
         };
         Fault::Status { status, said, asked }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::exchange::Answered;
 use super::wire::{self, RowKey, Rows};
-use super::{client, said};
+use super::{client, redact};
 use crate::task::{Defect, ID_BYTES, LABEL_BYTES, Label, Name, Task};
 use crate::time::{Moment, Timestamp};
 
@@ -54,7 +54,7 @@ pub fn page(body: &[u8]) {
         }
         Err(fault) => check_message(&fault.to_string()),
     }
-    if let Some(said) = said::error(&answered.body, &token) {
+    if let Some(said) = redact::server_message(&answered.body, &token) {
         check_message(&said);
     }
 }

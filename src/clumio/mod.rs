@@ -12,9 +12,9 @@ pub mod fuzzing;
 mod lenient;
 mod limit;
 mod query;
+mod redact;
 mod retry;
 mod row;
-mod said;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use super::listing::{Piece, Range};
+use super::listing::{Range, RangeListing};
 use super::reader::{Reader, Sightings};
 use super::since::{counts_from, listed_from};
 use super::{Error, Poller, Report};
@@ -64,21 +64,21 @@ impl<L: TaskList> Poller<L> {
         rows: &mut Sightings,
         unseen: &mut Unseen,
     ) -> Result<(), Error> {
-        let mut pieces = vec![Range { from, to: None }];
+        let mut ranges = vec![Range { from, to: None }];
         let mut new: Vec<Task> = Vec::new();
-        while let Some(piece) = pieces.pop() {
-            match reader.piece(piece).await? {
-                Piece::Complete { tasks, .. } => {
+        while let Some(range) = ranges.pop() {
+            match reader.list_range(range).await? {
+                RangeListing::Complete { tasks, .. } => {
                     for task in &tasks {
                         unseen.see_new(task);
                     }
                     new.extend(tasks);
                 }
-                Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
+                RangeListing::Split(parts) => ranges.extend(parts.into_iter().rev()),
             }
-            if new.len() as u64 >= self.options.max_rows && !pieces.is_empty() {
+            if new.len() as u64 >= self.options.max_rows && !ranges.is_empty() {
                 let tasks = std::mem::take(&mut new);
-                let completes = match (source, pieces.last()) {
+                let completes = match (source, ranges.last()) {
                     (Source::InitialSync, Some(next)) => Completes::InitialSyncUntil(next.from),
                     _ => Completes::Nothing,
                 };

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::listing::{Piece, Range};
+use super::listing::{Range, RangeListing};
 use super::reader::Reader;
 use super::{Background, Error, Poller};
 use crate::clumio::TaskList;
@@ -75,12 +75,12 @@ impl<L: TaskList> Poller<L> {
         let length = self.history.begin_slice();
         let from = earlier(covered_from, length).max(target);
         let mut reader = Reader::new(&self.list, self.page_size, self.options.max_rows);
-        match reader.piece(Range { from, to: Some(covered_from) }).await? {
-            Piece::Split(_) => {
+        match reader.list_range(Range { from, to: Some(covered_from) }).await? {
+            RangeListing::Split(_) => {
                 self.history.shorten();
                 self.history.is_interrupted = false;
             }
-            Piece::Complete { tasks, .. } => {
+            RangeListing::Complete { tasks, .. } => {
                 let now = self.clock.later(reader.last_response());
                 let rows = tasks.len() as u64;
                 let completes = Completes::CoveredFrom(from);

@@ -6,7 +6,7 @@
 //! follows ends the sync: only then something is published.
 
 use super::follow::read_open;
-use super::listing::{Piece, Range};
+use super::listing::{Range, RangeListing};
 use super::reader::{Reader, Sightings};
 use super::{Error, Poller};
 use crate::clumio::{Filter, TaskList};
@@ -50,21 +50,21 @@ impl<L: TaskList> Poller<L> {
         let resumed_from = earlier(sync_from.min(newest), self.options.rules.overlap).max(covered_from);
         // A `Date` that is far ahead must not skip anything.
         let from = resumed_from.max(earlier(time.min(local), LISTED_FOR));
-        let mut pieces = vec![Range { from, to: Some(time.max(from)) }];
-        // Larger transactions write fewer pages, so small pieces are committed together.
+        let mut ranges = vec![Range { from, to: Some(time.max(from)) }];
+        // Larger transactions write fewer pages, so small ranges are committed together.
         let mut read = Vec::new();
-        while let Some(piece) = pieces.pop() {
-            self.progress.sync_initially([covered_from, piece.from, time]);
-            match reader.piece(piece).await? {
-                Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
-                Piece::Complete { tasks, .. } => {
+        while let Some(range) = ranges.pop() {
+            self.progress.sync_initially([covered_from, range.from, time]);
+            match reader.list_range(range).await? {
+                RangeListing::Split(parts) => ranges.extend(parts.into_iter().rev()),
+                RangeListing::Complete { tasks, .. } => {
                     read.extend(tasks);
-                    if (read.len() as u64) < self.options.max_rows && !pieces.is_empty() {
+                    if (read.len() as u64) < self.options.max_rows && !ranges.is_empty() {
                         continue;
                     }
                     let tasks = std::mem::take(&mut read);
                     let now = self.clock.later(reader.last_response());
-                    let completes = Completes::InitialSyncUntil(piece.to.unwrap_or(time));
+                    let completes = Completes::InitialSyncUntil(range.to.unwrap_or(time));
                     let slice = SliceCommit { tasks, source: Source::InitialSync, now, completes };
                     self.replica.commit_slice(slice).await?;
                 }

@@ -29,10 +29,10 @@ use crate::clumio::{Error, Filter, Page, Reason, TaskList};
 use crate::task::{Task, TaskId};
 use crate::time::{Timestamp, earlier, elapsed, later};
 
-/// How much wider a piece is requested than it is, on both sides.
+/// How much wider a range is requested than it is, on both sides.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// The narrowest piece.
+/// The narrowest range.
 const NARROWEST: Duration = Duration::from_secs(1);
 
 /// How often a listing is read before it is split.
@@ -56,8 +56,8 @@ pub(super) struct Range {
     pub(super) to: Option<Timestamp>,
 }
 
-/// What came of reading a piece.
-pub(super) enum Piece {
+/// The result of listing a range.
+pub(super) enum RangeListing {
     /// All its tasks, and how many rows were skipped for want of an id or a status.
     Complete { tasks: Vec<Task>, skipped: u64 },
     /// It is to be read in these parts, oldest first.
@@ -100,11 +100,11 @@ struct Rows {
 // === impl Reader ===
 
 impl<L: TaskList> Reader<'_, L> {
-    /// Reads one piece, or says how to split it.
-    pub(super) async fn piece(&mut self, piece: Range) -> Result<Piece, Error> {
+    /// Lists one range, or gives the parts in which it is to be listed.
+    pub(super) async fn list_range(&mut self, range: Range) -> Result<RangeListing, Error> {
         let filter =
-            Filter::Created { from: earlier(piece.from, MARGIN), to: piece.to.map(|to| later(to, MARGIN)) };
-        let can_be_split = piece.can_be_split();
+            Filter::Created { from: earlier(range.from, MARGIN), to: range.to.map(|to| later(to, MARGIN)) };
+        let can_be_split = range.can_be_split();
         let effort = if can_be_split {
             Effort { readings: READINGS, most: self.max_rows, is_last: false }
         } else {
@@ -113,19 +113,19 @@ impl<L: TaskList> Reader<'_, L> {
         let rows = self.rows(&filter, effort).await?;
         if rows.is_complete() && !(rows.is_capped() && can_be_split) {
             let skipped = rows.skipped();
-            let tasks = rows.sightings.into_tasks().into_iter().filter(|task| piece.has(task)).collect();
-            return Ok(Piece::Complete { tasks, skipped });
+            let tasks = rows.sightings.into_tasks().into_iter().filter(|task| range.has(task)).collect();
+            return Ok(RangeListing::Complete { tasks, skipped });
         }
         if !can_be_split {
             return Err(rows.short("the tasks created within one second"));
         }
-        if !rows.sightings.iter().any(|task| piece.is_about(task)) {
+        if !rows.sightings.iter().any(|task| range.is_about(task)) {
             let message = "a listing by creation shows no task that was created when it was asked for; \
                            does something between the exporter and the API drop the filter?";
             return Err(Error::new(Reason::Protocol, message));
         }
         let parts = rows.total.div_ceil(self.max_rows.div_ceil(2));
-        Ok(Piece::Split(piece.split(parts, rows.newest())))
+        Ok(RangeListing::Split(range.split(parts, rows.newest())))
     }
 
     /// Looks tasks up by id, as many at once as fit one page.

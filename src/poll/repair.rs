@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::comparison::{Comparison, MIN_HALVED, Span};
-use super::listing::{Piece, Range};
+use super::listing::{Range, RangeListing};
 use super::reader::Reader;
 use super::{Error, Poller};
 use crate::clumio::TaskList;
@@ -67,11 +67,11 @@ impl<L: TaskList> Poller<L> {
         let total = reader.total(&span.filter()).await?;
         let (mut counted, mut unidentified) = (0, 0);
         let mut undated = BTreeSet::new();
-        let mut pieces = vec![Range { from: span.from, to: Some(span.to) }];
-        while let Some(piece) = pieces.pop() {
-            match reader.piece(piece).await? {
-                Piece::Split(parts) => pieces.extend(parts.into_iter().rev()),
-                Piece::Complete { tasks, skipped } => {
+        let mut ranges = vec![Range { from: span.from, to: Some(span.to) }];
+        while let Some(range) = ranges.pop() {
+            match reader.list_range(range).await? {
+                RangeListing::Split(parts) => ranges.extend(parts.into_iter().rev()),
+                RangeListing::Complete { tasks, skipped } => {
                     let without_creation = tasks.iter().filter(|task| task.created.is_none());
                     undated.extend(without_creation.map(|task| task.id.clone()));
                     counted += tasks.iter().filter(|task| task.created.is_some()).count() as u64;
@@ -82,7 +82,7 @@ impl<L: TaskList> Poller<L> {
                 }
             }
         }
-        // Pieces are a little wider than the span, and may have such rows beyond it.
+        // Ranges are requested a little wider than the span, and may have such rows beyond it.
         let uncounted = usize::try_from(total.saturating_sub(counted)).unwrap_or(usize::MAX);
         repair.skipped += unidentified.min(uncounted as u64);
         repair.undated.extend(undated.into_iter().take(uncounted));

@@ -115,7 +115,7 @@ impl Chart {
 
 /// What the chart shows, for those who do not see it.
 fn words(ended: &EndedByPeriod) -> String {
-    let total = said(&ended.total());
+    let total = count_words(&ended.total());
     let worst = ended.periods.iter().filter(|it| it.failed > 0).max_by_key(|it| (it.failed, it.from));
     let worst = worst.map_or_else(
         || "None failed.".to_owned(),
@@ -124,7 +124,7 @@ fn words(ended: &EndedByPeriod) -> String {
     format!("How tasks ended: {total}. {worst}")
 }
 
-fn said(period: &Period) -> String {
+fn count_words(period: &Period) -> String {
     let parts = PARTS.into_iter().zip(counts(period)).filter(|(_, n)| *n > 0);
     let parts: Vec<_> = parts.map(|(part, n)| format!("{} {part}", count(n))).collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
@@ -152,7 +152,7 @@ impl Bar {
             rects.push(rect("failed", 0.0, BAND / 2.0));
         }
         let from = Instant::from(period.from);
-        let words = format!("from {}: {}", from.text, said(period));
+        let words = format!("from {}: {}", from.text, count_words(period));
         Self { rects, words, has_any: period.sum() > 0, counts: counted.map(count), from }
     }
 }
