@@ -70,16 +70,13 @@ impl AssetOracle {
         &self,
         view: &View<'_>,
         found: &Snapshot,
-        (config, horizon, is_changed): (AssetConfig, i64, bool),
+        (config, is_changed): (AssetConfig, bool),
     ) -> Result<(), TestCaseError> {
         let is_same = self.last.as_ref().is_some_and(|(last, _)| *last == config);
         if is_changed || !is_same || !self.knows_names {
             return Ok(());
         }
-        // The process before may have written a later horizon when it ended.
-        let mut knowledge = self.knowledge.clone();
-        knowledge.forget(view, horizon, config);
-        let assets = knowledge.assets(view, config);
+        let assets = self.knowledge.assets(view, config);
         self.expected(view, &assets, config).check(&found.assets)
     }
 

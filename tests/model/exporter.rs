@@ -160,8 +160,7 @@ impl<'a> Exporter<'a> {
         if let Some(found) = &found {
             self.check_found(found, state.as_ref(), is_changed)?;
             let view = self.view(found, (self.last_commit, self.api.now()), state.as_ref());
-            let horizon = state.as_ref().map_or(i64::MIN, |state| state.marks.horizon.as_microsecond());
-            self.assets.check_found(&view, found, (self.config.assets, horizon, is_changed))?;
+            self.assets.check_found(&view, found, (self.config.assets, is_changed))?;
         } else {
             prop_assert!(self.committed.is_none(), "what was committed is gone");
         }

@@ -14,7 +14,7 @@ use super::kinds::AssetKinds;
 use super::objective::Judgement;
 use super::retention;
 use super::samples::{AssetState, Unnamed};
-use crate::time::earlier;
+use crate::time::{Timestamp, earlier};
 
 /// The history on which `max_age = "auto"` depends.
 pub(super) const AUTO_COVERS: std::time::Duration = std::time::Duration::from_hours(15 * 24);
@@ -73,18 +73,18 @@ struct Instant<'a> {
     within: Vec<i64>,
 }
 
-/// Evaluates the assets at the time of the last poll.
+/// Evaluates the assets at the time of the last poll. Those without a task since the horizon are forgotten.
 pub(in super::super) fn evaluate(
     db: &Connection,
     account: i64,
     (rules, kinds): (&Rules, &AssetKinds),
-    state: &AccountState,
+    (state, horizon): (&AccountState, Timestamp),
 ) -> Result<Evaluation> {
     let time = state.marks.time;
     let instant = Instant {
         kinds,
         time: micros(time),
-        horizon: micros(state.marks.horizon),
+        horizon: micros(horizon),
         is_covered: state.marks.covered_from <= earlier(time, AUTO_COVERS),
         within: rules.assets.within.iter().map(|within| micros(earlier(time, within.period))).collect(),
     };

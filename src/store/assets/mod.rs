@@ -183,7 +183,7 @@ pub(super) fn settle(
     state: &mut AccountState,
 ) -> Result<AssetSamples> {
     let kinds = AssetKinds::load(db, account, rules)?;
-    let mut evaluation = evaluate(db, account, (rules, &kinds), state)?;
+    let mut evaluation = evaluate(db, account, (rules, &kinds), (state, state.marks.horizon))?;
     retention::forget(db, account, &kinds, (&evaluation.forgotten, state))?;
     retention::Sweep::run(db, account, &kinds, state)?;
     evaluation::name(db, account, &mut evaluation)?;
@@ -198,7 +198,8 @@ pub(super) fn samples(
     state: &AccountState,
 ) -> Result<AssetSamples> {
     let kinds = AssetKinds::load(db, account, rules)?;
-    let evaluation: Evaluation = evaluate(db, account, (rules, &kinds), state)?;
+    // The horizon may have moved since: only the next poll forgets.
+    let evaluation: Evaluation = evaluate(db, account, (rules, &kinds), (state, Timestamp::MIN))?;
     labels::samples(db, account, (rules, state), &evaluation)
 }
 

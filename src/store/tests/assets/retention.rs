@@ -148,3 +148,18 @@ async fn a_task_that_gets_another_asset_or_type_changes_both() {
     let counts: Vec<_> = samples.types.iter().map(|sample| sample.states.iter().sum::<u64>()).collect();
     assert_eq!((counts, samples.forgotten_total), (vec![1, 0], 1), "vm, volume");
 }
+
+#[tokio::test]
+async fn what_a_process_publishes_before_its_first_poll_is_forgotten_only_by_that_poll() {
+    let store = Store::in_memory().expect("the store must open");
+    let (replica, _) = synced(&store, rules(), &[backup("failed", "a", 1, day(-1))]).await;
+    let (_, samples) = rows(&replica, day(33), &[backup("completed", "b", 2, day(32))]).await;
+    assert_eq!(failing(&samples), [("a", "ebs", day(-1))]);
+    // The process ends a day and a half later, which moves the horizon.
+    replica.touch(super::at(day(34) + 12 * HOUR)).await.expect("the time must be stored");
+    let after = super::replica(&store, rules()).await;
+    let found = after.last_snapshot().await.expect("it must be read").expect("it must be there");
+    assert_eq!(failing(&found.assets), [("a", "ebs", day(-1))]);
+    let (_, samples) = rows(&after, day(35), &[]).await;
+    assert_eq!((failing(&samples), samples.forgotten_total), (vec![], 1));
+}
