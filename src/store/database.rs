@@ -21,7 +21,7 @@ use crate::time::Timestamp;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// The version of the schema (`PRAGMA user_version`).
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 
 /// Says whose database it is (`PRAGMA application_id`): "clum".
 const APPLICATION: i64 = 0x636C_756D;
@@ -311,14 +311,7 @@ fn verify(db: &Connection, is_new: bool) -> Result<()> {
         }
         _ => return Err(Error::Damaged("it was not written by clumio-exporter")),
     }
-    // What the API cannot tell again is read whole, which verifies its checksums.
-    let mut accounts = db.prepare("SELECT id FROM account")?;
-    let accounts: Vec<i64> = accounts.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    for account in accounts {
-        AccountState::load(db, account)?;
-        series::published(db, account)?;
-    }
-    Ok(())
+    account::verify_all(db)
 }
 
 fn create_schema(db: &Connection) -> Result<()> {

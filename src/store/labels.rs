@@ -6,8 +6,9 @@
 
 use std::collections::HashMap;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 
+use super::checksum::{checksum, verify};
 use super::status::StatusId;
 use super::{Result, Rules};
 use crate::task::{Label, Status};
@@ -15,6 +16,9 @@ use crate::task::{Label, Status};
 /// Unknown statuses that are stored under their own word. Clumio documents six statuses in all, so more than this is a
 /// fault, not a vocabulary.
 const MAX_UNKNOWN_STATUSES: usize = 20;
+
+/// The ids before it are those of the known statuses.
+const FIRST_UNKNOWN_STATUS: i64 = 6;
 
 /// The labels of one account, for the time of one transaction: after a rollback, ids may be gone.
 pub(super) struct Labels {
@@ -58,9 +62,13 @@ impl Labels {
         if let Some(id) = self.known_kind(category, task_type) {
             return Ok(id);
         }
-        let mut insert =
-            db.prepare_cached("INSERT INTO kind (account, category, type) VALUES (?1, ?2, ?3)")?;
-        let id = insert.insert((self.account, category.as_str(), task_type.as_str()))?;
+        let id = next_id(db, "kind", 1)?;
+        let (account, category_name, type_name) = (self.account, category.as_str(), task_type.as_str());
+        let sum = checksum(&(id, account, category_name, type_name));
+        let mut insert = db.prepare_cached(
+            "INSERT INTO kind (id, account, category, type, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?;
+        insert.execute((id, account, category_name, type_name, sum))?;
         self.kinds.entry(category.clone()).or_default().insert(task_type.clone(), id);
         Ok(id)
     }
@@ -78,11 +86,13 @@ impl Labels {
         if let Some(id) = self.unknown.get(&word) {
             return Ok(*id);
         }
+        let id = next_id(db, "unknown_status", FIRST_UNKNOWN_STATUS)?;
+        let sum = checksum(&(id, self.account, word.as_str()));
         let mut insert = db.prepare_cached(
-            "INSERT INTO unknown_status (id, account, word)
-             VALUES ((SELECT max(5, coalesce(max(id), 5)) + 1 FROM unknown_status), ?1, ?2)",
+            "INSERT INTO unknown_status (id, account, word, checksum) VALUES (?1, ?2, ?3, ?4)",
         )?;
-        let id = StatusId(insert.insert((self.account, word.as_str()))?);
+        insert.execute((id, self.account, word.as_str(), sum))?;
+        let id = StatusId(id);
         self.unknown.insert(word, id);
         Ok(id)
     }
@@ -103,20 +113,41 @@ impl Labels {
     }
 }
 
+/// The id of the next row of a table.
+fn next_id(db: &Connection, table: &str, first: i64) -> Result<i64> {
+    let mut query = db.prepare_cached(&format!("SELECT max(id) + 1 FROM {table}"))?;
+    let next: Option<i64> = query.query_row([], |row| row.get(0))?;
+    Ok(next.unwrap_or(first).max(first))
+}
+
 /// The kinds of an account with their ids, sorted by category and type.
 pub(super) fn kinds(db: &Connection, account: i64) -> Result<Vec<(i64, Label, Label)>> {
-    let mut query =
-        db.prepare_cached("SELECT id, category, type FROM kind WHERE account = ?1 ORDER BY category, type")?;
-    let rows = query.query_map([account], |row| {
-        Ok((row.get(0)?, Label::new(row.get_ref(1)?.as_str()?), Label::new(row.get_ref(2)?.as_str()?)))
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut query = db.prepare_cached(
+        "SELECT id, category, type, checksum FROM kind WHERE account = ?1 ORDER BY category, type",
+    )?;
+    let mut rows = query.query([account])?;
+    let mut kinds = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, category, task_type) = (row.get(0)?, text(row, 1)?, text(row, 2)?);
+        verify(&(id, account, category, task_type), row.get(3)?, "a kind does not match its checksum")?;
+        kinds.push((id, Label::new(category), Label::new(task_type)));
+    }
+    Ok(kinds)
 }
 
 /// The unknown statuses of an account with their ids.
 pub(super) fn unknown_statuses(db: &Connection, account: i64) -> Result<Vec<(StatusId, Label)>> {
-    let mut query = db.prepare_cached("SELECT id, word FROM unknown_status WHERE account = ?1")?;
-    let rows = query
-        .query_map([account], |row| Ok((StatusId(row.get(0)?), Label::new(row.get_ref(1)?.as_str()?))))?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
+    let mut query = db.prepare_cached("SELECT id, word, checksum FROM unknown_status WHERE account = ?1")?;
+    let mut rows = query.query([account])?;
+    let mut statuses = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (id, word) = (row.get(0)?, text(row, 1)?);
+        verify(&(id, account, word), row.get(2)?, "a status does not match its checksum")?;
+        statuses.push((StatusId(id), Label::new(word)));
+    }
+    Ok(statuses)
+}
+
+fn text<'a>(row: &'a Row<'_>, column: usize) -> rusqlite::Result<&'a str> {
+    Ok(row.get_ref(column)?.as_str()?)
 }

@@ -6,7 +6,7 @@
 //!
 //! A poll is one transaction ([`commit`]): rows, counters, holds and marks in time together, or nothing. The numbers to
 //! publish are queried before it is committed, because SQLite rolls back by itself when a disk is full. What the API
-//! cannot tell again, counters and marks, has checksums.
+//! cannot tell again, counters with their labels and marks, has checksums ([`checksum`]).
 //!
 //! The state of the [`assets`] that tasks protect is derived from rows in the same transaction.
 //!
@@ -17,6 +17,7 @@
 
 mod account;
 mod assets;
+mod checksum;
 mod commit;
 mod database;
 mod directory;

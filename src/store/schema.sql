@@ -1,12 +1,15 @@
--- Version 4. Times are microseconds since 1970 (UTC); durations are microseconds.
+-- Version 5. Times are microseconds since 1970 (UTC); durations are microseconds.
 
--- One row per account. It holds what the API cannot tell again, so it has a checksum (see account.rs).
+-- The tables `account`, `kind`, `unknown_status` and `series` hold what the API cannot tell again, so each of their rows has
+-- a checksum over its other columns.
+
 CREATE TABLE account (
     id                  INTEGER PRIMARY KEY,
     name                TEXT UNIQUE, -- NULL: retired; its rows are removed in the background
     base_url            TEXT NOT NULL,
     organizational_unit TEXT NOT NULL,
     state               TEXT NOT NULL, -- JSON: marks in time, progress of the initial sync, totals
+    series              INTEGER NOT NULL, -- rows in `series`
     checksum            INTEGER NOT NULL
 ) STRICT;
 
@@ -16,14 +19,16 @@ CREATE TABLE kind (
     account  INTEGER NOT NULL,
     category TEXT NOT NULL,
     type     TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
     UNIQUE (account, category, type)
 ) STRICT;
 
 -- Statuses that this version does not know; the ids 0 to 5 are the known ones.
 CREATE TABLE unknown_status (
-    id      INTEGER PRIMARY KEY,
-    account INTEGER NOT NULL,
-    word    TEXT NOT NULL,
+    id       INTEGER PRIMARY KEY,
+    account  INTEGER NOT NULL,
+    word     TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
     UNIQUE (account, word)
 ) STRICT;
 
@@ -107,7 +112,7 @@ CREATE TABLE asset_failure (
     PRIMARY KEY (account, entity, category, kind)
 ) STRICT, WITHOUT ROWID;
 
--- Counters and histograms with their holds. They cannot be read again either: each row has a checksum (see series.rs).
+-- Counters and histograms with their holds (see series.rs).
 CREATE TABLE series (
     kind       INTEGER NOT NULL,
     family     INTEGER NOT NULL, -- 0 created, 1 ended, 2 run duration, 3 queue duration

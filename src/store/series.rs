@@ -17,6 +17,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
 use serde::{Deserialize, Serialize};
 
+use super::checksum::{checksum, verify};
 use super::histogram::DurationHistogram;
 use super::status::StatusId;
 use super::{Error, Result, labels};
@@ -186,9 +187,7 @@ impl Series {
         let key =
             Key { kind: row.get(0)?, family: Family::from_id(row.get(1)?)?, status: StatusId(row.get(2)?) };
         let series = Self { key, value: row.get(3)?, published: row.get(4)?, held_since: row.get(5)? };
-        if i64::from(series.checksum()) != row.get::<_, i64>(6)? {
-            return Err(Error::Damaged("a counter does not match its checksum"));
-        }
+        verify(&series.columns(), row.get(6)?, "a counter does not match its checksum")?;
         Ok(series)
     }
 
@@ -197,26 +196,14 @@ impl Series {
             "INSERT OR REPLACE INTO series (kind, family, status, value, published, held_since, checksum)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?;
-        let Key { kind, family, status } = self.key;
-        write.execute((
-            kind,
-            family as i64,
-            status.0,
-            &self.value,
-            &self.published,
-            self.held_since,
-            self.checksum(),
-        ))?;
+        let columns @ (kind, family, status, value, published, held_since) = self.columns();
+        write.execute((kind, family, status, value, published, held_since, checksum(&columns)))?;
         Ok(())
     }
 
-    fn checksum(&self) -> u32 {
+    fn columns(&self) -> (i64, i64, i64, &str, Option<&str>, Option<i64>) {
         let Key { kind, family, status } = self.key;
-        let text = format!(
-            "{kind}|{}|{}|{}|{:?}|{:?}",
-            family as i64, status.0, self.value, self.published, self.held_since
-        );
-        crc32fast::hash(text.as_bytes())
+        (kind, family as i64, status.0, &self.value, self.published.as_deref(), self.held_since)
     }
 }
 
@@ -227,6 +214,14 @@ fn all(db: &Connection, account: i64) -> Result<Vec<Series>> {
     )?;
     let rows = query.query_map([account], |row| Ok(Series::read(row)))?;
     rows.map(|row| row?).collect()
+}
+
+/// How many series an account has.
+pub(super) fn count(db: &Connection, account: i64) -> Result<u64> {
+    let mut query = db.prepare_cached(
+        "SELECT count(*) FROM series WHERE kind IN (SELECT id FROM kind WHERE account = ?1)",
+    )?;
+    Ok(query.query_row([account], |row| row.get(0))?)
 }
 
 /// Sets every series to zero, in an initial sync.

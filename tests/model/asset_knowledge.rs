@@ -81,7 +81,8 @@ impl AssetKnowledge {
     pub fn note_stored(&mut self, view: &View<'_>) {
         for ((life, trace), known) in view.account.lives.iter().zip(view.traces).zip(&mut self.traces) {
             let has_settled = known.end_first.is_some() && life.has_ended(view.poll.0);
-            known.is_stored |= trace.is_shown && has_settled && view.is_known(life, trace);
+            let is_kept = view.is_known(life, trace) && view.is_kept(life, trace);
+            known.is_stored |= trace.is_shown && has_settled && is_kept;
         }
     }
 
@@ -180,11 +181,14 @@ impl AssetKnowledge {
         }
         let created = self.created(life, index);
         let Some(ends) = view.ends(life, trace) else { return (false, false) };
-        // Without a creation, a row that was removed is new when it is listed again.
+        // A row that was removed is new when it is listed again: without a creation it is not old, and with an unknown
+        // status it is provisional for another hour.
+        let is_known = life.outcome != UNKNOWN_OUTCOME
+            || (lasts_an_hour(trace.ended_since, view.steady.0) && !self.traces[index].is_doubtful);
         let is_final = trace.sight != Sight::Open
             && life.lacks != Lacks::Creation
             && life.has_ended(view.poll.0)
-            && (life.outcome != UNKNOWN_OUTCOME || lasts_an_hour(trace.ended_since, view.steady.0));
+            && is_known;
         let is_old = is_final && created.1.max(ends.1) < horizon;
         (is_old, is_old || created.0.max(ends.0) < horizon)
     }
