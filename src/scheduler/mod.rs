@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tracing::warn;
 
 use supervisor::Supervised;
 
@@ -34,6 +35,10 @@ use crate::time::{Clock, SystemClock};
 
 /// How often the supervisor looks at each account.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// When a process checks its database first, and how long it waits then. Bits flip rarely, and the check reads everything.
+const FIRST_CHECK: Duration = Duration::from_mins(1);
+const CHECK_EVERY: Duration = Duration::from_hours(24);
 
 /// How long the end of a process waits for its last write.
 const FINISH_WITHIN: Duration = Duration::from_secs(1);
@@ -120,8 +125,12 @@ impl Accounts {
         .await;
     }
 
-    /// Starts pollers again that have died or hang; never returns.
+    /// Starts pollers again that have died or hang, and checks the database; never returns.
     pub async fn supervise(self: Arc<Self>) {
+        tokio::join!(self.look_after_pollers(), check_database(&self.store));
+    }
+
+    async fn look_after_pollers(&self) {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -143,5 +152,16 @@ impl Accounts {
 
     fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn check_database(store: &Store) {
+    let mut wait = FIRST_CHECK;
+    loop {
+        sleep(wait).await;
+        if let Err(error) = store.check_integrity().await {
+            warn!(%error, "the database cannot be checked; it is tried again in a day");
+        }
+        wait = CHECK_EVERY;
     }
 }

@@ -5,7 +5,7 @@
 //! damage to SQLite, so only a failed `quick_check` justifies moving a database aside.
 //!
 //! After an unclean shutdown, `quick_check` runs before the first write. It may take a while, and what was published
-//! last can be read meanwhile.
+//! last can be read meanwhile. Once a day, everything is checked (integrity.rs).
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -205,6 +205,11 @@ impl Database {
         }
         self.is_unchecked = false;
         Ok(())
+    }
+
+    /// Replaces the database in which a check has found a fault, unless it was replaced since.
+    pub(super) fn replace_damaged(&mut self, generation: u64, fault: &str) -> Result<()> {
+        if self.generation == generation { self.replace_open(fault) } else { Ok(()) }
     }
 
     fn replace_open(&mut self, reason: &str) -> Result<()> {

@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::database::Database;
+use super::integrity::IntegrityCheck;
 use super::reads::{self, Reads};
 use super::{Error, Result, retention};
 use crate::time::Timestamp;
@@ -26,6 +27,7 @@ type Job = Box<dyn FnOnce(&mut Database) + Send>;
 pub struct Store {
     jobs: Arc<Sender<Job>>,
     reads: Arc<Reads>,
+    integrity: Arc<IntegrityCheck>,
 }
 
 /// How the database is, for self-metrics.
@@ -62,6 +64,7 @@ impl Store {
     fn start(mut database: Database) -> Self {
         let (jobs, next) = channel::<Job>();
         let reads = Arc::new(Reads::new(database.path()));
+        let integrity = Arc::new(IntegrityCheck::new(database.path()));
         let run = move || {
             for job in next {
                 job(&mut database);
@@ -70,7 +73,7 @@ impl Store {
         let thread = thread::Builder::new().name("database".to_owned());
         // The thread ends when the last handle is dropped.
         thread.spawn(run).expect("a thread must start");
-        Self { jobs: Arc::new(jobs), reads }
+        Self { jobs: Arc::new(jobs), reads, integrity }
     }
 
     /// Removes some rows of accounts that are no longer there; gives whether there are more.
@@ -79,6 +82,17 @@ impl Store {
     /// When the database cannot be written.
     pub async fn purge_retired(&self) -> Result<bool> {
         self.run(|database| database.write(None, retention::purge_retired)).await
+    }
+
+    /// Compares everything in the database on disk with everything else, beside the polls, and replaces it if it is damaged.
+    /// It takes seconds for each million of tasks.
+    ///
+    /// # Errors
+    /// When the database cannot be checked or replaced.
+    pub async fn check_integrity(&self) -> Result<()> {
+        let generation = self.run(|database| Ok(database.generation())).await?;
+        let Some(fault) = self.integrity.run().await? else { return Ok(()) };
+        self.run(move |database| database.replace_damaged(generation, &fault)).await
     }
 
     /// How the database is.
@@ -95,6 +109,7 @@ impl Store {
 
     /// Closes the database, so that another process can open it. Later calls of any handle fail.
     pub async fn close(&self) {
+        self.integrity.close().await;
         self.reads.close().await;
         let close = |database: &mut Database| {
             database.close();

@@ -27,6 +27,7 @@ mod explore;
 mod gauges;
 mod handle;
 mod histogram;
+mod integrity;
 mod labels;
 mod marks;
 mod merge;

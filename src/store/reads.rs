@@ -27,7 +27,7 @@ const MAX_WAIT: Duration = Duration::from_secs(4);
 const BUSY_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Instructions of SQLite's virtual machine between two looks at the clock: some microseconds.
-const INSTRUCTIONS: i32 = 1_000;
+pub(super) const INSTRUCTIONS: i32 = 1_000;
 
 /// Memory for pages, in KiB.
 const CACHE_KIB: i64 = 1_024;
@@ -144,7 +144,8 @@ impl Turn {
     }
 }
 
-fn connect(path: &Path) -> Result<Connection> {
+/// Opens the database for reading alone.
+pub(super) fn connect(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
     db.busy_timeout(BUSY_TIMEOUT)?;

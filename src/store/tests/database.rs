@@ -153,6 +153,46 @@ async fn damage_that_only_a_check_finds_is_found_after_an_unclean_shutdown() {
     assert_eq!(moved_aside(&directory), 1);
 }
 
+/// Changes a row without its entry in an index, as a flipped bit does.
+fn change_beside_an_index(path: &Path) {
+    let execute = |statement: &str| {
+        let db = Connection::open(path).expect("it must open");
+        db.execute_batch(&format!("PRAGMA writable_schema = ON; {statement}")).expect("it must be executed");
+    };
+    execute("CREATE TABLE hidden AS SELECT * FROM sqlite_schema WHERE name = 'task_ended'");
+    execute("DELETE FROM sqlite_schema WHERE name = 'task_ended'");
+    execute("UPDATE task SET status = 2 WHERE id = 2");
+    execute("INSERT INTO sqlite_schema SELECT * FROM hidden; DROP TABLE hidden");
+}
+
+#[tokio::test]
+async fn an_index_that_differs_from_its_table_is_found_by_the_check_of_everything() {
+    let directory = directory();
+    fill(&directory).await;
+    change_beside_an_index(&database(&directory));
+    assert_eq!(reopen(&directory).await, Ok((false, Some(2))), "the index still has it as failed");
+
+    let store = Store::open(directory.path()).expect("the store must open");
+    let replica = replica(&store, rules()).await;
+    assert_eq!(store.check_integrity().await, Ok(()));
+    assert!(store.status().await.expect("it must answer").recovered.is_some());
+    assert_eq!(moved_aside(&directory), 1);
+    assert_eq!(replica.commit_poll(poll(120, vec![])).await.map(|_| ()), Err(Error::Replaced));
+    assert_eq!(store.check_integrity().await, Ok(()), "the new one is intact");
+    assert_eq!(moved_aside(&directory), 1);
+}
+
+#[tokio::test]
+async fn a_check_of_everything_leaves_an_intact_database_alone() {
+    let directory = directory();
+    fill(&directory).await;
+    let store = Store::open(directory.path()).expect("the store must open");
+    assert_eq!(store.check_integrity().await, Ok(()));
+    assert_eq!(store.status().await.expect("it must answer").recovered, None);
+    store.close().await;
+    assert_eq!(reopen(&directory).await, Ok((false, Some(2))));
+}
+
 #[tokio::test]
 async fn a_database_that_was_removed_takes_no_more_polls() {
     let directory = directory();
