@@ -141,7 +141,11 @@ impl AssetKnowledge {
         let (life, trace, known) = (&view.account.lives[index], &view.traces[index], &self.traces[index]);
         let is_final = trace.sight == Sight::Ended && life.outcome != UNKNOWN_OUTCOME;
         let is_gone = life.gone().is_some_and(|(from, _)| from <= view.poll.1) && !is_final;
-        if known.is_doubtful || is_gone || (trace.sight == Sight::Never && !known.is_stored) {
+        // When T moves back, rows are listed that ended before what was removed: they are not stored for certain.
+        let is_refused =
+            trace.sight == Sight::Ended && (trace.may_be_forgotten || !view.is_kept(life, trace));
+        let may_be_missing = trace.sight == Sight::Never || is_refused;
+        if known.is_doubtful || is_gone || (may_be_missing && !known.is_stored) {
             return None;
         }
         let created = self.created(life, index);
