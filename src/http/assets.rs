@@ -63,6 +63,7 @@ pub(super) async fn one(State(site): State<Arc<Site>>, Query(parameters): Query<
     let id = parameters.get("id").unwrap_or_default().to_owned();
     let sections = sections(&(site.explorer)(), &account, &id).await;
     format::render(move || {
+        parameters.only(&["account", "id"])?;
         let sections = sections?;
         if sections.is_empty() {
             let message = "there is no asset with this account and id: it may have been forgotten, because it had no task \

@@ -1,5 +1,6 @@
 //! The parameters of pages and of the API: what they may be, and the filters that they make.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -17,6 +18,9 @@ pub(super) const PAGE_SIZE: usize = 50;
 /// The last page of a list of assets; filters reach the others.
 const MAX_PAGE: usize = 2_000;
 
+/// Characters of the name of an unknown parameter that the answer repeats.
+const MAX_NAME: usize = 40;
+
 /// The parameters of a request. An empty one is as good as none, because forms send them.
 #[derive(Debug, Default, Deserialize)]
 #[serde(transparent)]
@@ -25,11 +29,17 @@ pub(super) struct Parameters(HashMap<String, String>);
 /// A parameter that cannot be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadParameter {
-    name: &'static str,
-    remedy: &'static str,
+    name: Cow<'static, str>,
+    remedy: Cow<'static, str>,
 }
 
 // === impl BadParameter ===
+
+impl BadParameter {
+    const fn new(name: &'static str, remedy: &'static str) -> Self {
+        Self { name: Cow::Borrowed(name), remedy: Cow::Borrowed(remedy) }
+    }
+}
 
 impl fmt::Display for BadParameter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,6 +52,16 @@ impl fmt::Display for BadParameter {
 impl Parameters {
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// Refuses every other parameter: a filter that is misspelled would select too much.
+    pub(super) fn only(&self, names: &[&str]) -> Result<(), BadParameter> {
+        let Some(unknown) = self.0.keys().filter(|name| !names.contains(&name.as_str())).min() else {
+            return Ok(());
+        };
+        let name: String = unknown.chars().take(MAX_NAME).collect();
+        let remedy = format!("there is no such parameter: write {}", names.join(", "));
+        Err(BadParameter { name: name.into(), remedy: remedy.into() })
     }
 
     /// These parameters as they were given, for links that keep them.
@@ -65,6 +85,7 @@ impl Parameters {
 
     /// The assets that are asked for, `page_size` on each page.
     pub(super) fn assets(&self, page_size: usize) -> Result<AssetFilter, BadParameter> {
+        self.only(&[&Self::ASSETS[..], &["page", "limit"]].concat())?;
         let owned = |name| self.get(name).map(str::to_owned);
         let (order, is_descending) = self.order()?;
         Ok(AssetFilter {
@@ -87,11 +108,12 @@ impl Parameters {
 
     /// The tasks that are asked for.
     pub(super) fn tasks(&self, page_size: usize) -> Result<TaskFilter, BadParameter> {
+        self.only(&[&Self::TASKS[..], &["after", "limit"]].concat())?;
         let owned = |name| self.get(name).map(str::to_owned);
         let time = |name| self.get(name).map(|text| time(name, text)).transpose();
         let remedy = "write the value of `next` from the answer before";
         let after =
-            self.get("after").map(|text| text.parse().map_err(|_| BadParameter { name: "after", remedy }));
+            self.get("after").map(|text| text.parse().map_err(|_| BadParameter::new("after", remedy)));
         Ok(TaskFilter {
             account: owned("account"),
             status: self.get("status").map(status),
@@ -114,7 +136,7 @@ impl Parameters {
     ) -> Result<usize, BadParameter> {
         let Some(text) = self.get(name) else { return Ok(default) };
         let number = text.parse().ok().filter(|number| (1..=most).contains(number));
-        number.ok_or(BadParameter { name, remedy })
+        number.ok_or(BadParameter::new(name, remedy))
     }
 
     fn order(&self) -> Result<(AssetOrder, bool), BadParameter> {
@@ -132,7 +154,7 @@ impl Parameters {
             _ => {
                 let remedy = "write attention, account, name, asset_type, state, failing_since, last_completed or \
                               late_from, with a - before it for the other way around";
-                return Err(BadParameter { name: "sort", remedy });
+                return Err(BadParameter::new("sort", remedy));
             }
         };
         Ok((order, is_descending))
@@ -148,14 +170,14 @@ fn condition(text: &str) -> Result<AssetCondition, BadParameter> {
         _ => state.map(AssetCondition::Is),
     };
     let remedy = "write ok, overdue, silent, unjudged, ignored, failing, late or unprotected";
-    condition.ok_or(BadParameter { name: "state", remedy })
+    condition.ok_or(BadParameter::new("state", remedy))
 }
 
 fn flag(text: &str) -> Result<bool, BadParameter> {
     match text {
         "yes" | "true" | "1" => Ok(true),
         "no" | "false" | "0" => Ok(false),
-        _ => Err(BadParameter { name: "failing", remedy: "write yes or no" }),
+        _ => Err(BadParameter::new("failing", "write yes or no")),
     }
 }
 
@@ -174,7 +196,7 @@ fn time(name: &'static str, text: &str) -> Result<Timestamp, BadParameter> {
     let time = time.or_else(|| text.parse::<DateTime>().ok().and_then(civil));
     let time = time.or_else(|| civil(text.parse::<Date>().ok()?.at(0, 0, 0, 0)));
     let remedy = "write a date or a time in UTC, such as 2026-11-28 or 2026-11-28T21:00:00Z";
-    time.ok_or(BadParameter { name, remedy })
+    time.ok_or(BadParameter::new(name, remedy))
 }
 
 #[cfg(test)]
@@ -222,11 +244,20 @@ mod tests {
         for (name, value) in
             [("state", "bad"), ("page", "0"), ("page", "2001"), ("sort", "size"), ("failing", "x")]
         {
-            assert_eq!(parameters(&[(name, value)]).assets(50).map_err(|bad| bad.name), Err(name));
+            assert_eq!(parameters(&[(name, value)]).assets(50).map_err(|bad| bad.name), Err(name.into()));
         }
         for (name, value) in [("from", "yesterday"), ("to", "13"), ("after", "1")] {
-            assert_eq!(parameters(&[(name, value)]).tasks(50).map_err(|bad| bad.name), Err(name));
+            assert_eq!(parameters(&[(name, value)]).tasks(50).map_err(|bad| bad.name), Err(name.into()));
         }
-        assert_eq!(parameters(&[("limit", "1001")]).limit().map_err(|bad| bad.name), Err("limit"));
+        assert_eq!(parameters(&[("limit", "1001")]).limit().map_err(|bad| bad.name), Err("limit".into()));
+    }
+
+    #[test]
+    fn an_unknown_parameter_is_refused_with_the_known_ones() {
+        let bad = parameters(&[("acount", "prod")]).assets(50).map(drop).map_err(|bad| bad.to_string());
+        let message = "acount: there is no such parameter: write account, state, failing, category, asset_type, q, \
+                       sort, page, limit";
+        assert_eq!(bad, Err(message.to_owned()));
+        assert!(parameters(&[("acount", "prod")]).tasks(50).is_err());
     }
 }

@@ -38,6 +38,7 @@ pub(super) async fn api(
 }
 
 async fn report(site: &Site, parameters: &Parameters) -> Result<Report, PageError> {
+    parameters.only(&["account"])?;
     let scope = Scope { account: parameters.get("account").map(str::to_owned) };
     let details = Details::read(&(site.explorer)(), &site.exposition, &scope, Timestamp::now()).await;
     let report = Report::new(&site.exposition, details, &scope, Timestamp::now());

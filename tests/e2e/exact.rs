@@ -15,6 +15,7 @@ use url::form_urlencoded;
 
 use crate::harness::{ACCOUNT, Api, DEADLINE, Exporter, FAST, eventually};
 use crate::page::{Page, Samples};
+use crate::state::tasks_per_day;
 use crate::truth::{COUNTERS, FAMILIES, GAUGES, differences, expected};
 
 /// Longer than the history and the test: here nothing leaves the window.
@@ -47,13 +48,10 @@ struct Scenario {
 /// many rows. It is as busy at any time of day: a fault in each third request fails nearly every poll of many pages.
 fn busy(max_limit: u32, clock_offset: SignedDuration) -> Options {
     let now = Timestamp::now().saturating_add(clock_offset).expect("an offset of hours must be valid");
-    let hour = now.as_second().div_euclid(3_600).rem_euclid(24);
-    // From 21:00 to 05:00 UTC a generated world creates more than three times as many tasks as by day.
-    let tasks_per_day = if (5..21).contains(&hour) { 50_000 } else { 15_000 };
     Options {
         max_limit,
         clock_offset,
-        tasks_per_day,
+        tasks_per_day: tasks_per_day(now),
         history: Duration::from_mins(8),
         slow_for: Duration::from_millis(300),
         late_by: Duration::from_secs(20),
