@@ -34,6 +34,9 @@ pub(super) async fn run(settings: &Settings, config_file: Option<&Path>) -> Resu
         Some(path) => writeln!(out, "{}: every key is right", path.display())?,
         None => writeln!(out, "no config file; the environment is right")?,
     }
+    for warning in settings.warnings() {
+        writeln!(out, "warning: {warning}")?;
+    }
     let has_bad_web_config = web_config(&mut out, settings.web.config_file.as_deref())? == ExitCode::FAILURE;
     let mut findings = Findings { has_bad_web_config, ..Findings::default() };
     let exposition = Exposition::new();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::spawn_blocking;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::logs::{self, Level};
 use super::reload::{Load, Reloader, Sites};
@@ -97,6 +97,7 @@ impl Daemon {
             accounts = settings.accounts.len(),
             "serving"
         );
+        settings.warnings().iter().for_each(|warning| warn!("{warning}"));
         accounts.apply(change).await?;
         let health = supervised(&accounts);
         let _watchdog = AbortOnDropHandle::new(tokio::spawn(service::feed_watchdog(Arc::clone(&health))));

@@ -17,6 +17,9 @@ use crate::simulator::{Options, Simulator};
 /// How often the demo polls, so that the numbers are seen to move.
 const INTERVAL: Duration = Duration::from_secs(10);
 
+/// How much history the simulated account has, which is kept: `max_age = "auto"` needs 15 days of it.
+const HISTORY: Duration = Duration::from_hours(21 * 24);
+
 /// How long new counters are held at 0: one poll, so that they soon increase.
 const COUNTER_HOLD: Duration = Duration::from_secs(10);
 
@@ -35,7 +38,7 @@ pub(super) async fn run(flags: &Flags) -> Result<(), Box<dyn Error>> {
         Arc::new(move || settings(&flags, base_url.clone()))
     };
     let daemon = Daemon::bind(load)?;
-    let simulator = Simulator::new(Options::default());
+    let simulator = Simulator::new(Options { history: HISTORY, ..Options::default() });
     tokio::spawn(simulator.serve(listener, pending()));
     writeln!(
         io::stderr(),
@@ -57,6 +60,7 @@ fn settings(flags: &Flags, base_url: Url) -> Result<Settings, config::Error> {
         LOOPBACK.clone_into(&mut settings.web.listen_address);
     }
     settings.poll.counter_hold = COUNTER_HOLD;
+    settings.state.retention = settings.state.retention.max(HISTORY);
     // Each demo is another world, on another port: its state is of no use to the next one.
     if settings.state.directory.take().is_some() {
         // The log is not set up yet.
@@ -88,7 +92,7 @@ fn guide(scheme: &str, address: SocketAddr, path: &str, base_url: &Url) -> Strin
         "\n  metrics        {scheme}://{host}:{port}{path}\n  \
            status page    {scheme}://{host}:{port}/\n  \
            simulated API  {base_url}tasks (bearer token {})\n\n  \
-         Every {} seconds it polls a simulated Clumio account with a week of history. Ctrl-C stops it.\n\n  \
+         Every {} seconds it polls a simulated Clumio account with three weeks of history. Ctrl-C stops it.\n\n  \
          Make the backups of a volume fail, see it named on the status page within two polls, and let it recover:\n\n  \
            curl -X POST '{base_url}simulator/fail?asset_type=aws_ebs_volume'\n  \
            curl -X POST {base_url}simulator/recover\n",

@@ -5,9 +5,10 @@ use std::time::Duration;
 use config::{Value, ValueKind};
 use wildmatch::WildMatch;
 
+use super::account::Account;
 use super::error::Problems;
 use super::table::{Table, Verdict};
-use super::values::{days, duration, flag, hours, text, texts, whole};
+use super::values::{days, duration, flag, hours, show, text, texts, whole};
 use crate::task::Label;
 
 /// What `max_age` is for the usual interval of the asset.
@@ -22,6 +23,9 @@ const OBJECTIVE_KEYS: [&str; 5] = ["account", "asset_type", "parent", "name", "m
 /// The longest age and the longest `within`. The API lists tasks of the last six months, but what defines the state of an
 /// asset is kept for longer.
 const LONGEST: Duration = days(366);
+
+/// How much history of an account an interval is derived from.
+pub const AUTO_COVERS: Duration = days(15);
 
 /// Which tasks protect assets, and how old the last completed one may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,6 +103,37 @@ impl Assets {
         };
         table.close();
         assets
+    }
+
+    /// Objectives of accounts that do not exist are reported, unless they have a wildcard.
+    pub(super) fn check_accounts(&self, accounts: &[Account], file: &str, problems: &mut Problems) {
+        let names: Vec<_> = accounts.iter().map(|account| account.name.as_str()).collect();
+        for (index, objective) in self.objectives.iter().enumerate() {
+            let Some(account) = objective.account.as_deref() else { continue };
+            if names.is_empty() || account.contains(['*', '?']) || names.contains(&account) {
+                continue;
+            }
+            let key = format!("{OBJECTIVES}[{index}].account");
+            let message = format!("there is no account {account:?}; write {}", names.join(", "));
+            problems.at(file, &key, &message);
+        }
+    }
+
+    /// Whether any asset is judged by its usual interval.
+    fn uses_auto(&self) -> bool {
+        self.max_age == MaxAge::Auto || self.objectives.iter().any(|it| it.max_age == MaxAge::Auto)
+    }
+
+    /// What is allowed, and does not do what it seems to.
+    pub(super) fn warnings(&self, retention: Duration) -> Option<String> {
+        (self.uses_auto() && retention < AUTO_COVERS).then(|| {
+            format!(
+                "assets.max_age: \"auto\" judges no asset, because it needs {} of tasks and state.retention keeps {}; \
+                 set state.retention to {0} or more, or max_age to a duration",
+                show(AUTO_COVERS),
+                show(retention),
+            )
+        })
     }
 
     /// The same for one account: with the objectives alone that can match its assets.

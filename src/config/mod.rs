@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use account::{Account, TokenSource};
-pub use assets::{Assets, MaxAge, Objective, Within};
+pub use assets::{AUTO_COVERS, Assets, MaxAge, Objective, Within};
 pub use base_url::is_loopback;
 pub use environment::Environment;
 pub use error::Error;
@@ -162,6 +162,7 @@ fn settle(
         _ if file_is_whole => account::from_environment(&context, problems).into_iter().collect(),
         _ => Vec::new(),
     };
+    assets.check_accounts(&accounts, &shown, problems);
     for (name, value) in root {
         problems.unknown_value(&shown, &name, &name, &value);
     }
@@ -176,6 +177,16 @@ fn origin(root: &BTreeMap<String, Value>, table: &str, key: &str) -> Option<Stri
 
 fn is_empty_list(value: &Value) -> bool {
     matches!(&value.kind, ValueKind::Array(list) if list.is_empty())
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// What is allowed, and does not do what it seems to; for the log and for `check`.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<String> {
+        self.assets.warnings(self.state.retention).into_iter().collect()
+    }
 }
 
 // === impl Flags ===

@@ -143,7 +143,10 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> impl FnOnce(&ValueKin
             other => return Err(not_a_duration(other)),
         };
         if text.parse::<f64>().is_ok_and(f64::is_finite) && !text.starts_with(['-', '+']) {
-            return Err(format!("{} has no unit; write {:?}", found(value), format!("{text}s")));
+            return Err(format!(
+                "{} has no unit; write \"{text}s\", \"{text}m\", \"{text}h\" or \"{text}d\"",
+                found(value)
+            ));
         }
         let duration = humantime::parse_duration(&text).map_err(|_| not_a_duration(value))?;
         if range.contains(&duration) {

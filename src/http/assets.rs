@@ -50,8 +50,10 @@ pub(super) async fn api(
         Err(bad) => Err(bad.into()),
     };
     format::render(move || {
-        let list = list?;
-        format::data(&headers, &list, (&AssetsReport::COLUMNS, &list.assets))
+        let (list, page, limit) = (list?, parameters.page()?, parameters.limit()?);
+        let has_more = list.total > page.saturating_mul(limit) as u64;
+        let next = has_more.then(|| parameters.link_with("page", &(page + 1).to_string()));
+        format::data(&headers, next, &list, (&AssetsReport::COLUMNS, &list.assets))
     })
     .await
 }

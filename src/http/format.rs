@@ -1,7 +1,7 @@
 //! How pages and their data are sent: as HTML, JSON or CSV, and with headers that forbid everything a page does not need.
 
 use axum::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, VARY,
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LINK, REFERRER_POLICY, VARY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, StatusCode};
@@ -49,9 +49,11 @@ pub(super) fn html(page: Option<String>) -> Result<Response, PageError> {
     page.map(|page| Html(page).into_response()).ok_or(PageError::Render)
 }
 
-/// Data as JSON, or its rows as CSV if the client prefers that.
+/// Data as JSON, or its rows as CSV if the client prefers that. `next` is a relative link to the rows that follow
+/// (RFC 8288), which CSV has no place for.
 pub(super) fn data(
     headers: &HeaderMap,
+    next: Option<String>,
     whole: &impl Serialize,
     (columns, rows): (&[&str], &[impl Serialize]),
 ) -> Result<Response, PageError> {
@@ -61,7 +63,8 @@ pub(super) fn data(
         ("application/json", serde_json::to_string(whole).ok())
     };
     let text = text.ok_or(PageError::Render)?;
-    Ok(([(CONTENT_TYPE, content_type), (VARY, "accept")], text).into_response())
+    let next = next.map(|next| [(LINK, format!("<{next}>; rel=\"next\""))]);
+    Ok(([(CONTENT_TYPE, content_type), (VARY, "accept")], next, text).into_response())
 }
 
 /// Whether `text/csv` is named with at least the weight of JSON (RFC 9110, section 12.5.1).

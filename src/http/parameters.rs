@@ -7,8 +7,11 @@ use std::fmt;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 use serde::Deserialize;
+use url::form_urlencoded::Serializer;
 
-use crate::store::{AssetCondition, AssetFilter, AssetOrder, AssetState, MAX_ROWS, TaskFilter, TaskStatus};
+use crate::store::{
+    AssetCondition, AssetFilter, AssetOrder, AssetState, MAX_OFFSET, MAX_ROWS, TaskFilter, TaskStatus,
+};
 use crate::task::Status;
 use crate::time::Timestamp;
 
@@ -69,6 +72,15 @@ impl Parameters {
         names.iter().filter_map(|name| Some((*name, self.get(name)?.to_owned()))).collect()
     }
 
+    /// A link that is relative to the request, with these parameters but for one.
+    pub(super) fn link_with(&self, name: &str, value: &str) -> String {
+        let mut kept: Vec<_> = self.0.iter().filter(|(other, _)| *other != name).collect();
+        kept.sort_unstable();
+        let mut query = Serializer::new(String::new());
+        query.extend_pairs(kept).append_pair(name, value);
+        format!("?{}", query.finish())
+    }
+
     /// The number of the page, from 1.
     pub(super) fn page(&self) -> Result<usize, BadParameter> {
         self.number("page", 1, MAX_PAGE, "write a number from 1 to 2000")
@@ -88,6 +100,10 @@ impl Parameters {
         self.only(&[&Self::ASSETS[..], &["page", "limit"]].concat())?;
         let owned = |name| self.get(name).map(str::to_owned);
         let (order, is_descending) = self.order()?;
+        let offset = (self.page()? - 1) * page_size;
+        if offset > MAX_OFFSET {
+            return Err(BadParameter::new("page", "rows after the first 100000 need a narrower filter"));
+        }
         Ok(AssetFilter {
             account: owned("account"),
             category: owned("category"),
@@ -97,7 +113,7 @@ impl Parameters {
             text: owned("q"),
             order,
             is_descending,
-            offset: (self.page()? - 1) * page_size,
+            offset,
             limit: page_size,
         })
     }
@@ -246,10 +262,18 @@ mod tests {
         {
             assert_eq!(parameters(&[(name, value)]).assets(50).map_err(|bad| bad.name), Err(name.into()));
         }
+        assert!(parameters(&[("page", "101")]).assets(MAX_ROWS).is_ok());
+        assert!(parameters(&[("page", "102")]).assets(MAX_ROWS).is_err());
         for (name, value) in [("from", "yesterday"), ("to", "13"), ("after", "1")] {
             assert_eq!(parameters(&[(name, value)]).tasks(50).map_err(|bad| bad.name), Err(name.into()));
         }
         assert_eq!(parameters(&[("limit", "1001")]).limit().map_err(|bad| bad.name), Err("limit".into()));
+    }
+
+    #[test]
+    fn a_link_keeps_the_other_parameters() {
+        let asked = parameters(&[("q", "a b&c"), ("page", "2"), ("limit", "9")]);
+        assert_eq!(asked.link_with("page", "3"), "?limit=9&q=a+b%26c&page=3");
     }
 
     #[test]

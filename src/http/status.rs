@@ -32,7 +32,7 @@ pub(super) async fn api(
     let report = report(&site, &parameters).await;
     format::render(move || {
         let report = report?;
-        format::data(&headers, &report, (&Account::COLUMNS, &report.accounts))
+        format::data(&headers, None, &report, (&Account::COLUMNS, &report.accounts))
     })
     .await
 }

@@ -22,7 +22,7 @@ pub(super) async fn page(State(site): State<Arc<Site>>, Query(parameters): Query
         let [categories, types, statuses] = words(&site);
         let view = TasksView {
             parameters: parameters.kept(&Parameters::TASKS),
-            is_continued: parameters.get("after").is_some(),
+            after: parameters.get("after").map(str::to_owned),
             accounts: site.exposition.accounts(),
             categories,
             types,
@@ -47,7 +47,8 @@ pub(super) async fn api(
     };
     format::render(move || {
         let list = list?;
-        format::data(&headers, &list, (&TasksReport::COLUMNS, &list.tasks))
+        let next = list.next.as_deref().map(|next| parameters.link_with("after", next));
+        format::data(&headers, next, &list, (&TasksReport::COLUMNS, &list.tasks))
     })
     .await
 }

@@ -193,6 +193,12 @@ impl Account {
         });
     }
 
+    /// Publishes the numbers of the last commit anew, by other rules.
+    pub fn republished(&self, snapshot: impl Into<Arc<Snapshot>>) {
+        let snapshot = snapshot.into();
+        self.publish(|published| published.snapshot = Some(Arc::clone(&snapshot)));
+    }
+
     /// Counts a failure, at `at`, of what is done between polls.
     pub fn background_failed(&self, job: BackgroundJob, at: Timestamp) {
         self.publish(|published| {

@@ -14,6 +14,9 @@ use crate::time::{Timestamp, earlier};
 /// Assets and tasks of each sort. The pages of assets and tasks have all of them.
 pub const MAX_DETAILS: usize = 10;
 
+/// Pages of open tasks that are read for the oldest ones.
+const MAX_OPEN_PAGES: usize = 20;
+
 /// Single assets and tasks. Of the assets it has those that failed or became late last: they are what is new.
 #[derive(Debug, Default)]
 pub struct Details {
@@ -118,19 +121,31 @@ impl Expected {
         scope: &Scope,
         now: Timestamp,
     ) -> Result<Vec<TaskReport>, store::Error> {
-        let filter = TaskFilter {
+        let mut filter = TaskFilter {
             account: scope.account.clone(),
             status: Some(TaskStatus::Open),
             to: Some(earlier(now, std::time::Duration::from_hours(23))),
             limit: MAX_ROWS,
             ..TaskFilter::default()
         };
-        let mut tasks = explorer.tasks(filter).await?.rows;
-        tasks.retain(|task| {
-            is_too_long(task.task_type.as_str(), task.created, self.last_success.get(&task.account).copied())
-        });
-        tasks.sort_by_key(|task| task.created);
-        tasks.truncate(MAX_DETAILS);
+        let mut tasks = Vec::new();
+        // They are listed newest first, and the oldest are shown.
+        for _ in 0..MAX_OPEN_PAGES {
+            let list = explorer.tasks(filter.clone()).await?;
+            tasks.extend(list.rows.into_iter().filter(|task| {
+                is_too_long(
+                    task.task_type.as_str(),
+                    task.created,
+                    self.last_success.get(&task.account).copied(),
+                )
+            }));
+            tasks.sort_by_key(|task| task.created);
+            tasks.truncate(MAX_DETAILS);
+            filter.after = list.next;
+            if filter.after.is_none() {
+                break;
+            }
+        }
         Ok(tasks.into_iter().map(TaskReport::from).collect())
     }
 }

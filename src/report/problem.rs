@@ -232,6 +232,7 @@ fn initial_sync(published: &Published) -> Option<Problem> {
     }
     let message = match published.syncs.progress().initial {
         Some(ratio) => format!("The initial sync reads the task list: {} % are done.", percent(ratio)),
+        None if published.last_poll.is_some() => "The initial sync has not read anything yet.".to_owned(),
         None => "The first poll has not begun yet.".to_owned(),
     };
     let remedy = if matches!(published.last_poll, Some((_, Some(_)))) {

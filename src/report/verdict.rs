@@ -90,6 +90,11 @@ impl Verdict {
 
 type Part = (Level, String);
 
+const NO_ASSETS: &str = "No asset is known: no task has a category of assets.categories and names an asset";
+
+/// What `max_age = "auto"` needs; `state.retention` may be too short for it for ever.
+const UNJUDGED: &str = "max_age = \"auto\" needs 15 days of tasks (state.retention)";
+
 /// How many assets are unprotected.
 fn protection(accounts: &[Account], assets: &AssetCounts) -> Vec<Part> {
     if accounts.is_empty() {
@@ -112,16 +117,19 @@ fn protection(accounts: &[Account], assets: &AssetCounts) -> Vec<Part> {
         (Some((n, word)), Some(level)) => {
             let mut parts = vec![format!("{n} of {of} {noun} {word}")];
             parts.extend(words.map(|(n, word)| format!("{n} {word}")));
+            if unjudged > 0 {
+                parts.push(format!("{} not judged", count(unjudged)));
+            }
             vec![(level, parts.join(", "))]
         }
-        _ if total == 0 => vec![(Level::Waiting, "No asset is known".to_owned())],
+        _ if total == 0 => vec![(Level::Waiting, NO_ASSETS.to_owned())],
         _ if unjudged == total => {
-            vec![(Level::Waiting, format!("{of} {noun}, none judged yet: the history is too short"))]
+            vec![(Level::Waiting, format!("{of} {noun}, none judged: {UNJUDGED}"))]
         }
         _ if unjudged > 0 => {
             vec![(
                 Level::Good,
-                format!("{} of {of} {noun} protected, the others not judged yet", count(assets.ok)),
+                format!("{} of {of} {noun} protected, the others not judged: {UNJUDGED}", count(assets.ok)),
             )]
         }
         _ => vec![(

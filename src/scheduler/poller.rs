@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -28,11 +29,16 @@ pub(super) struct AccountPoller<L> {
     pub(super) poller: Arc<Mutex<Poller<L>>>,
     /// The replica as of the last poll, for readers that do not wait for one.
     pub(super) replica: ArcSwapOption<Replica>,
+    /// How many steps between polls were stopped, one after the other.
+    pub(super) stopped: AtomicU32,
     pub(super) exposition: Arc<Exposition>,
     pub(super) view: Arc<View>,
     pub(super) activity: Arc<Activity>,
     pub(super) clock: Arc<dyn Clock>,
 }
+
+/// Steps between polls that are stopped, one after the other, before one may delay a poll.
+const MAX_STOPPED: u32 = 10;
 
 // === impl AccountPoller ===
 
@@ -68,6 +74,20 @@ impl<L: TaskList> AccountPoller<L> {
             Err(error) => {
                 warn!(account = self.name, %error, "what was published last cannot be read; the first poll tries again");
             }
+        }
+    }
+
+    /// Publishes what was committed last by the rules of now: a reload may have turned names off.
+    pub(super) async fn republish(&self) {
+        let poller = self.poller.lock().await;
+        if !poller.replica().is_open() {
+            return;
+        }
+        self.replica.store(Some(Arc::new(poller.replica().clone())));
+        match poller.replica().last_snapshot().await {
+            Ok(Some(snapshot)) => self.view.republished(snapshot),
+            Ok(None) => {}
+            Err(error) => warn!(account = self.name, %error, "what was published last cannot be read"),
         }
     }
 
@@ -118,15 +138,24 @@ impl<L: TaskList> AccountPoller<L> {
     }
 
     /// Reads history, audits and repairs until the next poll is due. What is not done then is stopped and done later, so
-    /// that no poll waits for it.
+    /// that no poll waits for it. Where polls leave it no time, one step in so many rounds delays the next poll: without
+    /// audits and history, numbers could be wrong for ever.
     async fn work_until(&self, next_poll: Instant) {
         let mut poller = self.poller.lock().await;
         loop {
             self.activity.begins();
             let span = info_span!("background", account = self.name);
             let step = AssertUnwindSafe(Box::pin(poller.background_step()).instrument(span)).catch_unwind();
-            let outcome = timeout_at(next_poll, step).await;
+            let outcome = if self.stopped.load(Ordering::Relaxed) < MAX_STOPPED {
+                timeout_at(next_poll, step).await
+            } else {
+                Ok(step.await)
+            };
             self.activity.ends();
+            match outcome {
+                Ok(_) => self.stopped.store(0, Ordering::Relaxed),
+                Err(_) => _ = self.stopped.fetch_add(1, Ordering::Relaxed),
+            }
             match outcome {
                 Ok(Ok(Ok(Background::More))) => {}
                 Ok(Ok(Ok(Background::Done))) => break,

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -175,6 +176,7 @@ impl Accounts {
             interval,
             poller,
             replica: ArcSwapOption::empty(),
+            stopped: AtomicU32::new(0),
             exposition: Arc::clone(&self.exposition),
             view,
             activity,
@@ -182,6 +184,8 @@ impl Accounts {
         });
         if is_new {
             poller.restore().await;
+        } else {
+            poller.republish().await;
         }
         poller
     }

@@ -5,7 +5,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ use crate::time::{Clock, Moment, Timestamp};
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// Two of them, a poll, leave less than one of a minute.
+const SLOW: Duration = Duration::from_secs(25);
 
 /// Five timeouts, and the two looks that follow.
 const FOUND_WITHIN: Duration = Duration::from_secs(5 * 30 + 2);
@@ -42,6 +44,8 @@ enum Mood {
     Hangs,
     /// The request ends without an answer, after its timeout.
     TimesOut,
+    /// The answer takes a while.
+    IsSlow,
 }
 
 /// The list of an account without tasks.
@@ -86,6 +90,7 @@ impl TaskList for List {
         match self.world.mood() {
             Mood::Hangs => pending().await,
             Mood::TimesOut => sleep(TIMEOUT).await,
+            Mood::IsSlow => sleep(SLOW).await,
             Mood::Answers => {}
         }
         drop(request);
@@ -186,6 +191,10 @@ impl World {
 impl Watched {
     /// An account that is polled every minute, from now on.
     fn start(mood: Mood) -> Self {
+        Self::with(mood, options())
+    }
+
+    fn with(mood: Mood, options: Options) -> Self {
         let (world, exposition) = (Arc::<World>::default(), Exposition::new());
         world.set(mood);
         let (activity, view) = (Arc::new(Activity::new(TIMEOUT)), exposition.account("prod"));
@@ -194,8 +203,8 @@ impl Watched {
         let list = List { world: Arc::clone(&world), observer: Arc::new(observer) };
         let store = Store::in_memory().expect("the database must open");
         let identity = Identity { base_url: String::new(), organizational_unit: None };
-        let replica = Replica::new(store.clone(), "prod".to_owned(), identity, options().rules);
-        let poller = Poller::new(list, replica, options());
+        let replica = Replica::new(store.clone(), "prod".to_owned(), identity, options.rules.clone());
+        let poller = Poller::new(list, replica, options);
         view.begins(&SyncObserver::default());
         exposition.show(&view);
         let poller = AccountPoller {
@@ -203,6 +212,7 @@ impl Watched {
             interval: MINUTE,
             poller: Arc::new(Mutex::new(poller)),
             replica: ArcSwapOption::empty(),
+            stopped: AtomicU32::new(0),
             exposition: Arc::new(exposition),
             view,
             activity,
@@ -281,9 +291,29 @@ impl Watched {
         self.get("clumio_up", "") == Some(1)
     }
 
+    async fn covered_from(&self) -> Timestamp {
+        let replica = self.supervised.poller.replica.load_full().expect("a poll must have ended");
+        let state = replica.load().await.expect("the database must answer");
+        state.expect("there must be a state").marks.covered_from
+    }
+
     fn requests(&self) -> u64 {
         self.world.requests.load(Ordering::Relaxed)
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn polls_that_leave_no_time_delay_the_history_but_do_not_prevent_it() {
+    let mut options = options();
+    options.rules.retention = options.lookback * 2;
+    let mut watched = Watched::with(Mood::IsSlow, options);
+    watched.pass(4 * MINUTE).await;
+    let first = watched.covered_from().await;
+    watched.pass(4 * MINUTE).await;
+    assert_eq!(watched.covered_from().await, first, "a request does not fit between two polls");
+    watched.pass(12 * MINUTE).await;
+    assert!(watched.covered_from().await < first);
+    assert!(watched.is_up());
 }
 
 #[tokio::test(start_paused = true)]

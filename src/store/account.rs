@@ -35,7 +35,7 @@ pub struct AccountState {
     pub missed_total: u64,
     /// Replica count minus API count, as of the last audit; none before the first.
     pub drift: Option<i64>,
-    /// When the last poll that was written ended, on the local clock.
+    /// Local time of the first response of the last poll that was committed.
     pub last_success: Option<Timestamp>,
     /// What is known of the assets besides their summaries.
     pub assets: AssetProgress,

@@ -181,7 +181,7 @@ fn store(
         state.marks.note_newest(newest, now.time, rules.overlap);
         if state.marks.baseline > before {
             // Everything that was read so far is older than the baseline, and nothing of it is published yet.
-            series::reset(db, account)?;
+            series::delete_all(db, account)?;
             tasks::uncount_provisional(db, account)?;
         }
     }

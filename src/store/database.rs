@@ -1,8 +1,9 @@
 //! Opening the database, transactions, and what happens when it is damaged.
 //!
-//! A missing, damaged, newer or foreign database means a cold start: it is renamed and an empty one takes its place. One
-//! that is locked or cannot be read is not damaged: the program refuses to start. A read error of the disk looks like
-//! damage to SQLite, so only a failed `quick_check` justifies moving a database aside.
+//! A missing database is created. A damaged, newer or foreign one is renamed, and an empty one takes its place: a cold start.
+//! One that is locked or cannot be read is not damaged: the program refuses to start. A failed checksum proves damage. An
+//! error from SQLite does not, because a read error of the disk looks the same to it: `quick_check` must confirm it, and the
+//! files must be readable to their ends.
 //!
 //! After an unclean shutdown, `quick_check` runs before the first write. It may take a while, and what was published
 //! last can be read meanwhile. Once a day, everything is checked (integrity.rs).
@@ -45,6 +46,8 @@ pub(super) struct Database {
     /// How often the database was replaced: what was known of an account before is void.
     generation: u64,
     recovered: Option<Timestamp>,
+    /// Why the files have to be replaced, as long as that fails.
+    replacing: Option<String>,
     last_write: Option<Timestamp>,
     fails_commits: bool,
 }
@@ -69,7 +72,7 @@ impl Database {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let directory = Directory::open(path)?;
         if directory.is_foreign() {
-            return Self::replace(directory, "it is not an SQLite database", 0);
+            return Self::replaced(directory, "it is not an SQLite database");
         }
         let is_new = !directory.database().exists();
         let was_unclean = directory.has_wal();
@@ -82,7 +85,7 @@ impl Database {
                 if !is_damaged && !matches!(reason, Error::Damaged(_)) {
                     return Err(Error::Open { path: directory.database(), why: reason.to_string() });
                 }
-                return Self::replace(directory, &reason.to_string(), 0);
+                return Self::replaced(directory, &reason.to_string());
             }
             Err(Error::Database { why, .. }) => {
                 return Err(Error::Open { path: directory.database(), why });
@@ -102,25 +105,17 @@ impl Database {
             is_unchecked: false,
             generation: 0,
             recovered: None,
+            replacing: None,
             last_write: None,
             fails_commits: false,
         }
     }
 
-    /// Moves a damaged database aside and begins an empty one.
-    fn replace(directory: Directory, reason: &str, generation: u64) -> Result<Self> {
+    /// An empty database in place of a damaged one.
+    fn replaced(directory: Directory, reason: &str) -> Result<Self> {
         directory.ensure_readable()?;
-        let now = Timestamp::now();
-        let aside = directory.move_database_aside(now)?;
-        error!(
-            reason,
-            moved_to = %aside.display(),
-            "the database cannot be used: it was renamed, and every account starts cold with counters at 0"
-        );
-        let db = connect(&directory)?;
-        verify(&db, true)?;
-        let database = Self::new(db, Some(directory));
-        Ok(Self { generation: generation + 1, recovered: Some(now), ..database })
+        let (db, now) = replace(&directory, reason)?;
+        Ok(Self { generation: 1, recovered: Some(now), ..Self::new(db, Some(directory)) })
     }
 
     /// The account with this name and identity, for a process that begins: every series is held where it is.
@@ -154,15 +149,7 @@ impl Database {
         self.check_before_write()?;
         self.expect_generation(generation)?;
         let outcome = self.transaction(operation);
-        if let Err(error) = &outcome
-            && error.suggests_damage()
-            && (matches!(error, Error::Damaged(_)) || is_damaged(&self.db))
-        {
-            let reason = error.to_string();
-            self.replace_open(&reason)?;
-            return Err(Error::Replaced);
-        }
-        outcome
+        self.replace_if_damaged(outcome)
     }
 
     /// Runs queries that change nothing, if the database was not replaced.
@@ -171,8 +158,10 @@ impl Database {
         generation: Option<u64>,
         query: impl FnOnce(&Connection) -> Result<T>,
     ) -> Result<T> {
+        self.finish_replacing()?;
         self.expect_generation(generation)?;
-        query(&self.db)
+        let outcome = query(&self.db);
+        self.replace_if_damaged(outcome)
     }
 
     fn transaction<T>(&mut self, operation: impl FnOnce(&Connection) -> Result<T>) -> Result<Commit<T>> {
@@ -195,6 +184,7 @@ impl Database {
     }
 
     fn check_before_write(&mut self) -> Result<()> {
+        self.finish_replacing()?;
         if let Some(directory) = &self.directory
             && inode(&directory.database()) != self.inode
         {
@@ -215,17 +205,39 @@ impl Database {
     fn replace_open(&mut self, reason: &str) -> Result<()> {
         if let Some(directory) = &self.directory {
             directory.ensure_readable()?;
+            self.replacing = Some(reason.to_owned());
+            return self.finish_replacing();
         }
-        let Some(directory) = self.directory.take() else {
-            let generation = self.generation + 1;
-            error!(reason, "the database in memory is damaged: every account starts cold");
-            *self = Self { generation, ..Self::in_memory()? };
-            return Ok(());
-        };
+        let generation = self.generation + 1;
+        error!(reason, "the database in memory is damaged: every account starts cold");
+        *self = Self { generation, ..Self::in_memory()? };
+        Ok(())
+    }
+
+    /// Goes on with a replacement that has failed half-way, for example because the disk is full.
+    fn finish_replacing(&mut self) -> Result<()> {
+        let (Some(reason), Some(directory)) = (&self.replacing, &self.directory) else { return Ok(()) };
         // The connection must be closed before its files are renamed.
         self.db = Connection::open_in_memory()?;
-        *self = Self::replace(directory, reason, self.generation)?;
+        let (db, now) = replace(directory, reason)?;
+        self.inode = inode(&directory.database());
+        (self.db, self.recovered, self.replacing) = (db, Some(now), None);
+        self.is_unchecked = false;
+        self.generation += 1;
         Ok(())
+    }
+
+    /// Replaces the database if that is why an operation failed.
+    fn replace_if_damaged<T>(&mut self, outcome: Result<T>) -> Result<T> {
+        if let Err(error) = &outcome
+            && error.suggests_damage()
+            && (matches!(error, Error::Damaged(_)) || is_damaged(&self.db))
+        {
+            let reason = error.to_string();
+            self.replace_open(&reason)?;
+            return Err(Error::Replaced);
+        }
+        outcome
     }
 
     fn expect_generation(&self, generation: Option<u64>) -> Result<()> {
@@ -277,6 +289,20 @@ impl Database {
 
 pub(super) fn inode(path: &Path) -> Option<u64> {
     std::fs::metadata(path).ok().map(|file| file.ino())
+}
+
+/// Moves a damaged database aside and begins an empty one; gives when.
+fn replace(directory: &Directory, reason: &str) -> Result<(Connection, Timestamp)> {
+    let now = Timestamp::now();
+    let aside = directory.move_database_aside(now)?;
+    error!(
+        reason,
+        moved_to = %aside.display(),
+        "the database cannot be used: it was renamed, and every account starts cold with counters at 0"
+    );
+    let db = connect(directory)?;
+    verify(&db, true)?;
+    Ok((db, now))
 }
 
 fn connect(directory: &Directory) -> Result<Connection> {

@@ -84,8 +84,8 @@ impl Store {
         self.run(|database| database.write(None, retention::purge_retired)).await
     }
 
-    /// Compares everything in the database on disk with everything else, beside the polls, and replaces it if it is damaged.
-    /// It takes seconds for each million of tasks.
+    /// Reads every page and compares indexes with tables (`PRAGMA integrity_check`) while polls continue, and replaces a
+    /// damaged database. It takes seconds per million tasks, and does nothing for a database in memory.
     ///
     /// # Errors
     /// When the database cannot be checked or replaced.
@@ -107,7 +107,8 @@ impl Store {
         self.run(status).await
     }
 
-    /// Closes the database, so that another process can open it. Later calls of any handle fail.
+    /// Closes the database so that another process can open it. Reads for pages fail afterwards, and operations on an open
+    /// [`Replica`](super::Replica) fail with [`Error::Replaced`].
     pub async fn close(&self) {
         self.integrity.close().await;
         self.reads.close().await;
@@ -157,7 +158,7 @@ impl Store {
         let (done, result) = oneshot::channel();
         let job = move |database: &mut Database| {
             let outcome = catch_unwind(AssertUnwindSafe(|| job(database)));
-            // Whoever asked may have given up.
+            // The caller may have been cancelled.
             let _ = done.send(outcome);
         };
         self.jobs.send(Box::new(job)).map_err(|_| Error::Thread)?;

@@ -32,7 +32,8 @@ impl IntegrityCheck {
         Self { path, turn: Arc::default(), is_closed: Arc::default() }
     }
 
-    /// What is wrong with the database; nothing if the check was interrupted.
+    /// The first fault that `integrity_check` reports twice in a row; none if the database is intact or in memory, or if
+    /// [`close`](Self::close) interrupts the check.
     ///
     /// # Errors
     /// When the check cannot run, which proves nothing.
@@ -72,6 +73,7 @@ fn check(path: &Path, is_closed: Arc<AtomicBool>) -> Result<Option<String>> {
     match verdict.map_err(Error::from) {
         Ok(verdict) if verdict == "ok" => Ok(None),
         Ok(fault) => Ok(Some(fault)),
+        // Interrupted by `close`.
         Err(Error::TooSlow) => Ok(None),
         Err(error) if error.suggests_damage() => Ok(Some(error.to_string())),
         Err(error) => Err(error),

@@ -51,7 +51,9 @@ pub use assets::{
 };
 pub use commit::{Completes, PollCommit, SliceCommit};
 pub use error::Error;
-pub use explore::{Explorer, MAX_ROWS, TaskEntity, TaskFilter, TaskList, TaskPosition, TaskRow, TaskStatus};
+pub use explore::{
+    Explorer, MAX_OFFSET, MAX_ROWS, TaskEntity, TaskFilter, TaskList, TaskPosition, TaskRow, TaskStatus,
+};
 pub use handle::{Store, StoreStatus};
 pub use histogram::DurationHistogram;
 pub use marks::{Marks, PollInstant};
@@ -75,13 +77,13 @@ pub struct Rules {
     pub overlap: Duration,
     /// How long rows are kept.
     pub retention: Duration,
-    /// How long a new series is published as 0.
+    /// For how long at least a new series is published as 0, and a restored one at its restored value.
     pub counter_hold: Duration,
-    /// Categories with series of their own.
+    /// The most categories with series of their own; others become `other`.
     pub max_categories: usize,
-    /// Pairs of category and type with series of their own.
+    /// The most pairs of category and type with series of their own; the type of others becomes `other`.
     pub max_kinds: usize,
-    /// Types of assets with series of their own.
+    /// The most types of assets with series of their own; others become `other`.
     pub max_asset_types: usize,
     /// Which tasks protect assets, and how old the last completed one may be; with the objectives of this account alone.
     pub assets: Assets,

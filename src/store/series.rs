@@ -31,7 +31,7 @@ pub(super) enum Family {
     QueueDuration = 3,
 }
 
-/// A series, within its account.
+/// A series, within its account. The order of the fields matters to [`Increments::store`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key {
     pub(super) kind: i64,
@@ -131,6 +131,7 @@ impl Increments {
     /// Adds everything to the series.
     pub(super) fn store(self, db: &Connection) -> Result<()> {
         let mut increments: Vec<_> = self.0.into_iter().collect();
+        // By key, the ended tasks of a kind come before its queue durations, which depend on `held_kinds`.
         increments.sort_by_key(|(key, _)| *key);
         let mut held_kinds = HashSet::new();
         for (key, more) in increments {
@@ -224,15 +225,15 @@ pub(super) fn count(db: &Connection, account: i64) -> Result<u64> {
     Ok(query.query_row([account], |row| row.get(0))?)
 }
 
-/// Sets every series to zero, in an initial sync.
-pub(super) fn reset(db: &Connection, account: i64) -> Result<()> {
+/// Deletes all series of an account. [`publish`] creates the standard ones again at 0, held.
+pub(super) fn delete_all(db: &Connection, account: i64) -> Result<()> {
     let mut delete =
         db.prepare_cached("DELETE FROM series WHERE kind IN (SELECT id FROM kind WHERE account = ?1)")?;
     delete.execute([account])?;
     Ok(())
 }
 
-/// Holds every series where it is, for a process that begins.
+/// Holds every free series at its value, after a restart. Holds that are pending continue.
 pub(super) fn hold_all(db: &Connection, account: i64) -> Result<()> {
     for mut series in all(db, account)?.into_iter().filter(Series::is_free) {
         series.published = Some(series.value.clone());

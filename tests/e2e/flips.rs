@@ -203,7 +203,7 @@ async fn a_flipped_bit_neither_crashes_the_program_nor_lowers_a_counter_nor_fals
     for (bit, (outcome, detail)) in outcomes {
         *table.entry(outcome).or_default() += 1;
         if !matches!(outcome, Flipped::Harmless | Flipped::ReplacedAtOpen) {
-            println!("byte {} bit {}: {outcome:?} {detail}", bit / 8, bit % 8);
+            println!("FLIPS_BIT={bit} (byte {}): {outcome:?} {detail}", bit / 8);
         }
     }
     println!("database: {} bytes, {TASKS} tasks", whole.len());

@@ -53,6 +53,23 @@ async fn csv(exporter: &Exporter, path: &str) -> String {
     answer.text().await.expect("the answer must be whole")
 }
 
+/// Follows the links to the next page of CSV; gives how many pages and rows there were.
+async fn follow_links(exporter: &Exporter, path: &str) -> (usize, usize) {
+    let mut url = url::Url::parse(&format!("http://{}{path}", exporter.address)).expect("it must be a URL");
+    let (mut pages, mut rows) = (0, 0);
+    loop {
+        let asked = crate::harness::http().get(url.clone()).header("accept", "text/csv");
+        let answer = asked.send().await.expect("it must be answered");
+        let link =
+            answer.headers().get("link").map(|link| link.to_str().expect("it must be text").to_owned());
+        rows += answer.text().await.expect("the answer must be whole").lines().count() - 1;
+        pages += 1;
+        let Some(link) = link else { return (pages, rows) };
+        let next = link.strip_prefix('<').and_then(|link| link.strip_suffix(">; rel=\"next\""));
+        url = url.join(next.expect("it must be a link")).expect("it must be a URL");
+    }
+}
+
 #[tokio::test]
 async fn the_links_of_alerts_lead_to_what_they_are_about() {
     let api = api().await;
@@ -107,6 +124,12 @@ async fn csv_has_the_same_rows_and_no_formulas() {
     assert_eq!(Some(assets.lines().count() - 1), total);
     let tasks = csv(&exporter, "/api/v1/tasks?status=failed&limit=2").await;
     assert_eq!(tasks.lines().count(), 3);
+    for path in ["/api/v1/assets?limit=3", "/api/v1/tasks?limit=30"] {
+        let all = json(&exporter, &path.replace("limit=3", "limit=100")).await;
+        let (pages, rows) = follow_links(&exporter, path).await;
+        let listed = all["assets"].as_array().or(all["tasks"].as_array()).map(Vec::len);
+        assert!(pages > 1 && Some(rows) == listed, "{path}: {rows} rows on {pages} pages of {all}");
+    }
     assert!(
         csv(&exporter, "/api/v1/status")
             .await

@@ -70,6 +70,23 @@ async fn ids_replace_names_where_names_are_turned_off() {
 }
 
 #[tokio::test]
+async fn a_reload_that_turns_names_off_hides_them_at_once() {
+    let mut api = api().await;
+    let mut exporter = exporter(&api, "assets.names = true").await;
+    api.down().await;
+    exporter.until("polls fail", |page| !page.is_up(ACCOUNT)).await;
+    assert!(text(&exporter, "/metrics").await.contains("plain-volume"));
+    exporter.config.replace("assets.names = true", "assets.names = false");
+    assert!(exporter.reload().await);
+    for path in ["/metrics", "/", "/api/v1/assets"] {
+        let text = text(&exporter, path).await;
+        assert!(!text.contains("plain-volume") && !text.is_empty(), "{path}");
+    }
+    assert!(text(&exporter, "/api/v1/assets").await.contains("\"total\":"), "the replica can be read");
+    exporter.stop().await;
+}
+
+#[tokio::test]
 async fn every_page_takes_a_login_where_there_is_one() {
     let api = api().await;
     let hash = bcrypt::hash("password", 4).expect("it must be hashed");

@@ -48,7 +48,7 @@ fn an_account_takes_from_poll_what_it_does_not_set() {
 #[test]
 fn an_account_has_its_own_bounds() {
     assert_refused(&[
-        ("interval = 5", "interval: 5 has no unit; write \"5s\""),
+        ("interval = 5", "interval: 5 has no unit; write \"5s\", \"5m\", \"5h\" or \"5d\""),
         ("page_size = 0", "page_size: 0 is out of range; write a whole number from 1 to 10000"),
         (
             "requests_per_second = 101",

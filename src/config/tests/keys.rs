@@ -163,7 +163,7 @@ fn every_problem_is_told_at_once() {
     insta::assert_snapshot!(given.problems(), @r#"
     clumio.toml: web.max_requests: 0 is out of range; write a whole number from 1 to 10000
     CLUMIO_EXPORTER__LOG__LEVEL: log.level: "loud" is not known; write error, warn, info, debug or trace
-    clumio.toml: poll.interval: 60 has no unit; write "60s"
+    clumio.toml: poll.interval: 60 has no unit; write "60s", "60m", "60h" or "60d"
     clumio.toml: accounts."a".base_url: plain http would show the token to the network; write https, or set allow_http = true
     clumio.toml: accounts[1].name: missing; name the account, for its metrics
     clumio.toml: accounts[1].base_url: missing; write the API's address of your region

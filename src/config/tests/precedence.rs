@@ -80,7 +80,7 @@ fn a_wrong_value_is_blamed_on_the_layer_it_came_from() {
     --web.listen-address: web.listen_address: is empty; write a value, or leave the key out
     --log.level: log.level: "loud" is not known; write error, warn, info, debug or trace
     --log.format: log.format: "xml" is not known; write logfmt or json
-    CLUMIO_EXPORTER__POLL__INTERVAL: poll.interval: "60" has no unit; write "60s"
+    CLUMIO_EXPORTER__POLL__INTERVAL: poll.interval: "60" has no unit; write "60s", "60m", "60h" or "60d"
     "#);
     let window = with_account("").variable("CLUMIO_EXPORTER__POLL__WINDOW", "10d");
     assert_eq!(

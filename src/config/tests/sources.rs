@@ -49,7 +49,7 @@ fn a_folder_is_not_a_file() {
 fn a_name_without_an_extension_is_taken_as_toml() {
     assert_eq!(
         problems_of("config", Some(b"[poll]\ninterval = 5")),
-        "config: poll.interval: 5 has no unit; write \"5s\"\n\
+        "config: poll.interval: 5 has no unit; write \"5s\", \"5m\", \"5h\" or \"5d\"\n\
          config: accounts: there is none; write [[accounts]] with a name, a base_url and a token_file, or set \
          CLUMIO_API_TOKEN and CLUMIO_API_BASE_URL; to look around without an account, \
          run `clumio-exporter demo`"
@@ -91,6 +91,6 @@ fn a_file_that_cannot_be_read_hides_no_wrong_variable() {
     assert_eq!(
         given.problems(),
         "clumio.toml:1:6: not TOML: unclosed table, expected `]`\n\
-         CLUMIO_EXPORTER__POLL__INTERVAL: poll.interval: \"60\" has no unit; write \"60s\""
+         CLUMIO_EXPORTER__POLL__INTERVAL: poll.interval: \"60\" has no unit; write \"60s\", \"60m\", \"60h\" or \"60d\""
     );
 }

@@ -145,10 +145,13 @@ fn a_duration_has_units() {
     assert_refused(
         "poll",
         &[
-            ("interval = 60", "interval: 60 has no unit; write \"60s\""),
-            (r#"interval = "60""#, "interval: \"60\" has no unit; write \"60s\""),
-            ("interval = 1.5", "interval: 1.5 has no unit; write \"1.5s\""),
-            ("counter_hold = 0", "counter_hold: 0 has no unit; write \"0s\""),
+            ("interval = 60", "interval: 60 has no unit; write \"60s\", \"60m\", \"60h\" or \"60d\""),
+            (
+                r#"interval = "60""#,
+                "interval: \"60\" has no unit; write \"60s\", \"60m\", \"60h\" or \"60d\"",
+            ),
+            ("interval = 1.5", "interval: 1.5 has no unit; write \"1.5s\", \"1.5m\", \"1.5h\" or \"1.5d\""),
+            ("counter_hold = 0", "counter_hold: 0 has no unit; write \"0s\", \"0m\", \"0h\" or \"0d\""),
             (r#"interval = "soon""#, &format!("interval: \"soon\" {form}")),
             (r#"interval = "5 parsecs""#, &format!("interval: \"5 parsecs\" {form}")),
             (r#"interval = "-5s""#, &format!("interval: \"-5s\" {form}")),
@@ -250,7 +253,7 @@ fn the_retention_covers_the_lookback() {
                 r#"retention = "181d""#,
                 "retention: \"181d\" is out of range; write a duration from 1m to 180d",
             ),
-            ("retention = 35", "retention: 35 has no unit; write \"35s\""),
+            ("retention = 35", "retention: 35 has no unit; write \"35s\", \"35m\", \"35h\" or \"35d\""),
         ],
     );
     let directory = with_account("state.directory = 'd'\npoll.lookback = '40d'");
@@ -411,4 +414,30 @@ fn a_long_value_is_cut_in_the_message() {
             &format!("level: \"{}\"... is not known; write error, warn, info, debug or trace", &level[..64]),
         )],
     );
+}
+
+#[test]
+fn an_objective_of_an_account_that_does_not_exist_is_refused() {
+    let load = |account: &str| {
+        let text = format!("[[assets.objectives]]\naccount = '{account}'\nmax_age = '1d'");
+        with_account(&text).load().map(drop)
+    };
+    assert_eq!(load("prod"), Ok(()));
+    assert_eq!(load("p*"), Ok(()));
+    let message = "assets.objectives[0].account: there is no account \"prdo\"; write prod";
+    assert!(load("prdo").is_err_and(|error| error.contains(message)));
+}
+
+#[test]
+fn a_retention_that_is_too_short_for_auto_is_warned_of() {
+    let warnings = |text: &str| with_account(text).settings().warnings();
+    assert_eq!(
+        warnings(""),
+        [
+            "assets.max_age: \"auto\" judges no asset, because it needs 15d of tasks and state.retention keeps 7d; set \
+             state.retention to 15d or more, or max_age to a duration"
+        ]
+    );
+    assert_eq!(warnings("[state]\nretention = '15d'"), [""; 0]);
+    assert_eq!(warnings("[assets]\nmax_age = '26h'"), [""; 0]);
 }

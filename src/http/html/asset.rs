@@ -21,6 +21,7 @@ struct AssetPage<'a> {
     id: String,
     account: &'a str,
     sections: Vec<SectionView>,
+    api: String,
 }
 
 /// One category of an asset: its state, and its newest tasks.
@@ -56,6 +57,7 @@ pub(in super::super) fn asset_page(
     let (name, id) = (visible(&first.name).into_owned(), visible(&first.id).into_owned());
     let page = AssetPage {
         layout: Layout::new(format!("{name} - clumio-exporter"), telemetry_path),
+        api: links::link("api/v1/assets", [("account", account), ("q", &first.id)]),
         name,
         id,
         account,

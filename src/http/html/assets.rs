@@ -117,7 +117,7 @@ pub(in super::super) fn assets_page(list: &AssetsReport, view: &AssetsView<'_>) 
         rows: list.assets.iter().map(|asset| AssetView::new(asset, view.now)).collect(),
         has_accounts,
         pages: view.pages(list),
-        api: view.link("api/v1/assets", &[]),
+        api: view.link("api/v1/assets", &[("page", &view.later_page())]),
     };
     page.render().ok()
 }
@@ -148,18 +148,27 @@ impl AssetsView<'_> {
         Column { text, href: self.link("assets", &[("sort", next)]), sorted }
     }
 
+    /// The number of the page, unless it is the first.
+    fn later_page(&self) -> String {
+        if self.page > 1 { self.page.to_string() } else { String::new() }
+    }
+
     fn pages(&self, list: &AssetsReport) -> Pages {
         let skipped = (self.page - 1) * self.page_size;
         let end = skipped + list.assets.len();
         let to = |page: usize| self.link("assets", &[("page", &page.to_string())]);
+        let pages = usize::try_from(list.total).unwrap_or(usize::MAX).div_ceil(self.page_size);
+        let is_filtered = self.parameters.iter().any(|(name, value)| *name != "sort" && !value.is_empty());
         Pages {
             text: match list.assets.len() {
-                0 => "No asset matches the filter.".to_owned(),
+                0 if list.total > 0 => format!("There is no page {}; the last one is {pages}.", self.page),
+                0 if is_filtered => "No asset matches the filter.".to_owned(),
+                0 => "No asset is known.".to_owned(),
                 _ => {
                     format!("{} to {} of {}", count(skipped as u64 + 1), count(end as u64), count(list.total))
                 }
             },
-            previous: (self.page > 1).then(|| to(self.page - 1)),
+            previous: (self.page > 1).then(|| to((self.page - 1).min(pages).max(1))),
             next: (list.total > end as u64 && !list.assets.is_empty()).then(|| to(self.page + 1)),
         }
     }

@@ -31,8 +31,8 @@ struct TasksPage<'a> {
 pub(in super::super) struct TasksView<'a> {
     /// The parameters of the request that select, in the order of the form.
     pub(in super::super) parameters: Vec<(&'static str, String)>,
-    /// Whether the page is not the first one.
-    pub(in super::super) is_continued: bool,
+    /// After which task the page begins; none: it is the first one.
+    pub(in super::super) after: Option<String>,
     /// The accounts that there are.
     pub(in super::super) accounts: Vec<String>,
     /// The categories that there are.
@@ -92,9 +92,12 @@ pub(in super::super) fn tasks_page(list: &TasksReport, view: &TasksView<'_>) -> 
         rows: list.tasks.iter().map(|task| TaskView::new(task, view.now)).collect(),
         has_accounts: view.accounts.len() > 1,
         is_partial: list.is_partial,
-        first: view.is_continued.then(|| links::link("tasks", parameters())),
+        first: view.after.is_some().then(|| links::link("tasks", parameters())),
         next: list.next.as_deref().map(|next| links::link("tasks", parameters().chain([("after", next)]))),
-        api: links::link("api/v1/tasks", parameters()),
+        api: links::link(
+            "api/v1/tasks",
+            parameters().chain(view.after.as_deref().map(|after| ("after", after))),
+        ),
     };
     page.render().ok()
 }

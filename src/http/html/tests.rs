@@ -144,7 +144,7 @@ fn assets_of(word: &str) -> String {
 fn tasks_of(word: &str) -> String {
     let view = TasksView {
         parameters: vec![("status", word.to_owned()), ("asset", word.to_owned())],
-        is_continued: true,
+        after: Some(format!("0~prod~{word}")),
         accounts: vec!["prod".to_owned()],
         categories: vec![word.to_owned()],
         types: vec![word.to_owned()],

@@ -88,7 +88,7 @@ fn an_account_is_told_in_a_sentence_in_every_state() {
     assert_eq!(told(&exposition, 0), first);
     account.failed(Failure::Api(Reason::Auth), Some(took), second(0));
     let refused = "failing: No poll has succeeded yet: there are no numbers. [auth] The last poll failed 5 s ago: the API \
-                   refused the token, or there is none. [initial_sync] The first poll has not begun yet.";
+                   refused the token, or there is none. [initial_sync] The initial sync has not read anything yet.";
     assert_eq!(told(&exposition, 5), refused);
     account.succeeded(snapshot(), took, second(60));
     assert_eq!(told(&exposition, 90), "healthy: The last poll succeeded 30 s ago.");
@@ -190,7 +190,10 @@ fn the_report_as_json_has_these_fields() {
         (&2.into(), &serde_json::Value::Null)
     );
     assert_eq!(account["numbers"]["ended"]["periods"][0]["failed"], 1);
-    assert_eq!(json["verdict"], serde_json::json!({"level": "waiting", "text": "No asset is known"}));
+    assert_eq!(
+        json["verdict"],
+        serde_json::json!({"level": "waiting", "text": "No asset is known: no task has a category of assets.categories and names an asset"})
+    );
 }
 
 #[test]

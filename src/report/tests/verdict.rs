@@ -22,13 +22,28 @@ fn verdict(snapshot: Snapshot, at: i64) -> (Level, String) {
 #[test]
 fn the_verdict_counts_what_is_unprotected() {
     for (states, failing, level, expected) in [
-        ([1_205, 1, 0, 2, 9], 2, Level::Critical, "2 of 1,208 assets failing, 1 overdue"),
+        ([1_205, 1, 0, 2, 9], 2, Level::Critical, "2 of 1,208 assets failing, 1 overdue, 2 not judged"),
         ([5, 0, 3, 0, 0], 0, Level::Warning, "3 of 8 assets silent"),
         ([1_208, 0, 0, 0, 9], 0, Level::Good, "All 1,208 assets are protected"),
         ([1, 0, 0, 0, 0], 0, Level::Good, "The asset is protected"),
-        ([5, 0, 0, 3, 0], 0, Level::Good, "5 of 8 assets protected, the others not judged yet"),
-        ([0, 0, 0, 3, 0], 0, Level::Waiting, "3 assets, none judged yet: the history is too short"),
-        ([0, 0, 0, 0, 7], 0, Level::Waiting, "No asset is known"),
+        (
+            [5, 0, 0, 3, 0],
+            0,
+            Level::Good,
+            "5 of 8 assets protected, the others not judged: max_age = \"auto\" needs 15 days of tasks (state.retention)",
+        ),
+        (
+            [0, 0, 0, 3, 0],
+            0,
+            Level::Waiting,
+            "3 assets, none judged: max_age = \"auto\" needs 15 days of tasks (state.retention)",
+        ),
+        (
+            [0, 0, 0, 0, 7],
+            0,
+            Level::Waiting,
+            "No asset is known: no task has a category of assets.categories and names an asset",
+        ),
     ] {
         assert_eq!(verdict(with_assets(states, failing), 30), (level, expected.to_owned()));
     }

@@ -14,10 +14,8 @@ use super::kinds::AssetKinds;
 use super::objective::Judgement;
 use super::retention;
 use super::samples::{AssetState, Unnamed};
+use crate::config::AUTO_COVERS;
 use crate::time::{Timestamp, earlier};
-
-/// The history on which `max_age = "auto"` depends.
-pub(super) const AUTO_COVERS: std::time::Duration = std::time::Duration::from_hours(15 * 24);
 
 /// Assets that one transaction forgets at most.
 const MAX_FORGOTTEN: usize = 1_000;
@@ -69,7 +67,7 @@ struct Instant<'a> {
     time: i64,
     horizon: i64,
     is_covered: bool,
-    /// The ends from which an asset has completed within each of `assets.within`.
+    /// When each of the periods of `assets.within` begins; an end at that time is not within it.
     within: Vec<i64>,
 }
 

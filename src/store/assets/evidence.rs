@@ -18,9 +18,10 @@ use crate::task::Label;
 const COMPLETED: i64 = StatusId::ENDED[0].0;
 const FAILED: i64 = StatusId::ENDED[1].0;
 
-/// `phase` of an ended task that is final, and of one that is open (merge.rs).
+/// `phase` of a task that is open, of one whose end is final, and of one that has vanished (merge.rs).
 const PHASE_OPEN: i64 = 0;
 const PHASE_ENDED: i64 = 2;
+const PHASE_VANISHED: i64 = 3;
 
 /// The rows of an asset that define its state.
 #[derive(Debug, Default)]
@@ -294,7 +295,8 @@ impl Evidence {
         self.is_open = unfinished.iter().any(|row| row.phase == PHASE_OPEN);
         let attempt = ends.filter(|(status, _)| *status != COMPLETED).map(|(_, end)| end).max();
         self.attempt = attempt.filter(|end| Some(*end) > self.completed.as_ref()).cloned();
-        // One that has no end has not ended before the last completion.
-        self.is_attempted = self.attempt.is_some() || unfinished.iter().any(|row| row.ended.is_none());
+        // One that has no end has not ended before the last completion. Nothing is known of one that has vanished.
+        let may_complete = |row: &Unfinished| row.ended.is_none() && row.phase != PHASE_VANISHED;
+        self.is_attempted = self.attempt.is_some() || unfinished.iter().any(may_complete);
     }
 }

@@ -7,11 +7,11 @@ use rusqlite::{Connection, Row as SqlRow};
 use super::super::entities::StoredEntity;
 use super::super::scope::Scope;
 use super::super::{Result, micros, timestamp};
-use super::evaluation::AUTO_COVERS;
 use super::filter::{AssetCondition, AssetFilter, AssetOrder};
 use super::kinds::asset_types;
 use super::objective::Judgement;
 use super::samples::AssetState;
+use crate::config::AUTO_COVERS;
 use crate::task::Label;
 use crate::time::{Timestamp, earlier};
 
@@ -65,8 +65,9 @@ pub(super) struct Evaluated {
     pub(super) failing_since: Option<i64>,
 }
 
-/// What rows are sorted by: two numbers and a text. Equal ones are sorted by account and asset.
-type SortKey = (i64, i64, String);
+/// What rows are sorted by: whether they lack it, which puts them last both ways; two numbers and a text. Equal ones are
+/// sorted by account and asset.
+type SortKey = (bool, i64, i64, String);
 
 /// The first rows in the order of a filter.
 struct Page<'a> {
@@ -152,7 +153,12 @@ impl Page<'_> {
             _ => String::new(),
         };
         let (key, is_descending) = (found.sort_key(self.filter.order), self.filter.is_descending);
-        let key = if is_descending { (!key.0, !key.1, reversed(&text)) } else { (key.0, key.1, text) };
+        let is_missing = found.lacks(self.filter.order);
+        let key = if is_descending {
+            (is_missing, !key.0, !key.1, reversed(&text))
+        } else {
+            (is_missing, key.0, key.1, text)
+        };
         let entry = (key, position, found);
         let is_full = self.first.len() >= self.filter.offset.saturating_add(self.filter.limit);
         if is_full && self.first.last().is_none_or(|last| *last < entry) {
@@ -226,6 +232,15 @@ impl Evaluated {
         })
     }
 
+    /// Whether it has no value in this column.
+    fn lacks(&self, order: AssetOrder) -> bool {
+        match order {
+            AssetOrder::FailingSince => self.failing_since.is_none(),
+            AssetOrder::Due => self.state == AssetState::Ignored,
+            _ => false,
+        }
+    }
+
     fn sort_key(&self, order: AssetOrder) -> (i64, i64) {
         match order {
             AssetOrder::Attention => match (self.failing_since, self.state) {
@@ -237,9 +252,8 @@ impl Evaluated {
                 (None, AssetState::Ignored) => (5, self.since),
             },
             AssetOrder::State => (self.state as i64, self.since),
-            AssetOrder::FailingSince => (self.failing_since.unwrap_or(i64::MAX), self.since),
+            AssetOrder::FailingSince => (self.failing_since.unwrap_or_default(), self.since),
             AssetOrder::Completed => (self.completed.unwrap_or(i64::MIN), self.since),
-            AssetOrder::Due if self.state == AssetState::Ignored => (i64::MAX, self.since),
             AssetOrder::Due => (self.late_from, self.since),
             AssetOrder::Account | AssetOrder::Name | AssetOrder::AssetType => (0, 0),
         }

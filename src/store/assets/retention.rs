@@ -40,7 +40,7 @@ struct OldRow {
 // === impl Sweep ===
 
 impl<'a> Sweep<'a> {
-    /// Removes what was created and ended before the horizon and no state depends on.
+    /// Removes rows that were created and ended before the horizon, unless the state of an asset depends on them.
     pub(in super::super) fn run(
         db: &'a Connection,
         account: i64,
@@ -101,6 +101,7 @@ fn old_rows(db: &Connection, account: i64, (from, horizon): (i64, i64)) -> Resul
     let mut last = i64::MIN;
     while let Some(row) = rows.next()? {
         let end = read_end(row, 2)?;
+        // Never between rows of one creation: the next sweep begins there.
         if old.len() >= MAX_EXAMINED && end.created > last {
             return Ok((old, swept.min(end.created)));
         }
@@ -142,7 +143,7 @@ pub(super) fn forget(
     kinds: &AssetKinds,
     (assets, state): (&[(i64, String)], &mut AccountState),
 ) -> Result<()> {
-    // Tasks of other categories may be open.
+    // The query covers the whole entity: its tasks of other categories may be open.
     let mut query = db.prepare_cached(
         "SELECT kind, status, ended_by, created, id FROM task INDEXED BY task_asset WHERE entity = ?1 AND phase = 2",
     )?;

@@ -23,7 +23,7 @@ use super::{AssetDetail, AssetFilter, AssetList, Periods, Replica, Result, Store
 pub const MAX_ROWS: usize = 1_000;
 
 /// Rows that a listing of assets skips at most. Narrower filters reach the others.
-const MAX_OFFSET: usize = 100_000;
+pub const MAX_OFFSET: usize = 100_000;
 
 /// Reads the replicas of some accounts for people.
 #[derive(Debug, Clone)]

@@ -183,6 +183,29 @@ async fn an_index_that_differs_from_its_table_is_found_by_the_check_of_everythin
 }
 
 #[tokio::test]
+async fn a_replacement_that_fails_is_tried_again() {
+    let parent = directory();
+    let (path, elsewhere) = (parent.path().join("state"), parent.path().join("elsewhere"));
+    let store = Store::open(&path).expect("the store must open");
+    let replica = synced(&store, rules(), vec![task("1", "failed", -90, Some(-60))]).await;
+    let other = Connection::open(path.join("replica.db")).expect("it must open");
+    let changed = other.execute("UPDATE account SET state = replace(state, 'elapsed', 'elapsee')", []);
+    assert_eq!(changed, Ok(1));
+    drop(other);
+
+    fs::rename(&path, &elsewhere).expect("it must be renamed");
+    let failed = replica.load().await;
+    assert!(matches!(failed, Err(Error::Io { .. })), "{failed:?}");
+    assert!(matches!(replica.load().await, Err(Error::Io { .. })), "it still fails");
+    fs::rename(&elsewhere, &path).expect("it must be renamed");
+    assert_eq!(replica.load().await, Err(Error::Replaced));
+    assert!(store.status().await.expect("it must answer").recovered.is_some());
+    let mut cold = Replica::new(store.clone(), "prod".to_owned(), identity(), rules());
+    cold.open().await.expect("it must open");
+    assert_eq!(cold.load().await, Ok(None));
+}
+
+#[tokio::test]
 async fn a_check_of_everything_leaves_an_intact_database_alone() {
     let directory = directory();
     fill(&directory).await;

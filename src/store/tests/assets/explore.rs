@@ -85,6 +85,10 @@ async fn assets_are_filtered_sorted_and_counted() {
     assert_eq!(names(&sorted(AssetOrder::Name, false, 0, 0).await), ["Failing", "ok", "overdue", "silent"]);
     assert_eq!(names(&sorted(AssetOrder::Name, true, 1, 2).await), ["overdue", "ok"]);
     assert_eq!(names(&sorted(AssetOrder::Completed, true, 3, 0).await), ["silent"]);
+    // What is not failing comes last in both directions.
+    for is_descending in [false, true] {
+        assert_eq!(names(&sorted(AssetOrder::FailingSince, is_descending, 0, 1).await), ["Failing"]);
+    }
     assert_eq!(sorted(AssetOrder::Due, false, 9, 0).await, AssetList { rows: vec![], total: 4 });
     for (account, category, asset_type, expected) in
         [("prod", "backup", "volume", 4), ("none", "backup", "volume", 0), ("prod", "snapshot", "volume", 0)]

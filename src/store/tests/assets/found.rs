@@ -57,9 +57,10 @@ impl<'a> Found<'a> {
         let first = tasks.iter().map(|(task, _)| task.created).min().expect("an asset must have tasks");
         let since = last.map_or(first, |last| last.0);
         let is_open = tasks.iter().any(|(task, vanished)| task.ended.is_none() && vanished.is_none());
-        let is_attempted = tasks
-            .iter()
-            .any(|(task, _)| task.status != "completed" && end(task).is_none_or(|end| Some(end) > last));
+        let is_attempted = tasks.iter().any(|(task, vanished)| {
+            let may_complete = end(task).map_or(vanished.is_none(), |end| Some(end) > last);
+            task.status != "completed" && may_complete
+        });
         let mut found = Self {
             tasks,
             state: AssetState::Ok,
