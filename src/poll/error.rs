@@ -17,7 +17,7 @@ pub enum Error {
 /// What is done between polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Job {
-    /// Comparing counts with the API, and reading again what differs.
+    /// Comparing counts with the API, reading again what differs, and recomputing the summaries of assets.
     Audit,
     /// Reading back to the retention.
     HistorySync,

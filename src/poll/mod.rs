@@ -12,8 +12,8 @@
 //! 3. looks up by id the open tasks of the replica that are **missing** from both;
 //! 4. **commits** rows, counters and marks in one transaction, and publishes.
 //!
-//! Between polls, in the background, the [`history`] is read back to the retention, and an [`audit`] compares counts with
-//! the API.
+//! Between polls, in the background, the [`history`] is read back to the retention, an [`audit`] compares counts with the
+//! API, and an [`asset_check`] the summaries of assets with their tasks.
 //!
 //! # No task is lost
 //!
@@ -44,6 +44,7 @@
 //! The pages of open tasks, the pages of new ones, and a look-up for each batch of missing ones: at most three requests
 //! when nothing happens.
 
+mod asset_check;
 mod audit;
 mod clock;
 mod comparison;
@@ -63,6 +64,7 @@ use std::time::Duration;
 pub use error::{BackgroundError, Error, Job};
 pub use progress::Progress;
 
+use asset_check::AssetCheck;
 use audit::Audit;
 use clock::{ApiClock, Response};
 use history::History;
@@ -105,6 +107,7 @@ pub struct Poller<L> {
     vanished_offset: u64,
     history: History,
     audit: Audit,
+    asset_check: AssetCheck,
     progress: Arc<Progress>,
 }
 
@@ -142,6 +145,7 @@ impl<L: TaskList> Poller<L> {
             vanished_offset: 0,
             history: History::default(),
             audit: Audit::default(),
+            asset_check: AssetCheck::default(),
             progress: Arc::default(),
         }
     }
@@ -170,6 +174,7 @@ impl<L: TaskList> Poller<L> {
         self.list = list;
         self.options = options;
         self.audit = Audit::default();
+        self.asset_check = AssetCheck::default();
     }
 
     /// How far the syncs are.
@@ -235,7 +240,11 @@ impl<L: TaskList> Poller<L> {
                 return Err(BackgroundError { job: Job::Audit, error });
             }
         }
-        self.history_step().await.map_err(|error| BackgroundError { job: Job::HistorySync, error })
+        let history = self.history_step().await;
+        if history.map_err(|error| BackgroundError { job: Job::HistorySync, error })? == Background::More {
+            return Ok(Background::More);
+        }
+        self.asset_check_step().await.map_err(|error| BackgroundError { job: Job::Audit, error })
     }
 
     async fn sync_and_follow(&mut self) -> Result<Report, Error> {

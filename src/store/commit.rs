@@ -110,6 +110,22 @@ pub(super) fn rebuild_assets(db: &Connection, account: i64, rules: &Rules, now: 
     Ok(has_more)
 }
 
+/// Computes the summaries of some assets after an entity anew, as they must be; gives the last entity, if there was one.
+pub(super) fn recompute_assets(
+    db: &Connection,
+    account: i64,
+    rules: &Rules,
+    until: Option<i64>,
+) -> Result<Option<i64>> {
+    let mut state = load(db, account)?;
+    let changes_before = db.total_changes();
+    let next = assets::recompute(db, account, rules, (&mut state, until))?;
+    if db.total_changes() != changes_before {
+        state.save(db, account)?;
+    }
+    Ok(next)
+}
+
 /// Stores everything that a poll has read, and evaluates what is to be published. A poll that changes nothing writes
 /// nothing. Gives nothing, and does nothing, if the summaries of assets do not follow the rules yet; if they cannot be
 /// committed before the poll, they are computed with it.

@@ -144,6 +144,24 @@ pub(super) fn rebuild(
     Ok(next.is_some())
 }
 
+/// Computes the summaries of some assets after an entity anew, unless a rebuild is under way, which does the same; gives the
+/// last entity, if there was one.
+pub(super) fn recompute(
+    db: &Connection,
+    account: i64,
+    rules: &Rules,
+    (state, after): (&mut AccountState, Option<i64>),
+) -> Result<Option<i64>> {
+    if !follow(state, rules) {
+        return Ok(None);
+    }
+    let kinds = AssetKinds::load(db, account, rules)?;
+    let mut summaries = Summaries::new(db, account, (rules, &kinds), micros(state.marks.horizon))?;
+    let last = summaries.rebuild(after.unwrap_or(i64::MIN))?;
+    summaries.removed.note(state);
+    Ok(last)
+}
+
 /// Recomputes the summaries of what a transaction has touched. Before the end of the initial sync, there are none.
 pub(super) fn maintain(
     db: &Connection,

@@ -1,6 +1,7 @@
 //! Some fifty assets as they occur, each with its exact state. Times are hours before the poll.
 
 use super::super::super::{AssetState, Store};
+use super::super::{commit, poll};
 use super::{Backup, HOUR, failing, late, rules, states, synced};
 
 use AssetState::{Ok, Overdue, Silent, Unjudged};
@@ -263,4 +264,32 @@ async fn a_restart_publishes_the_same() {
     let (replica, samples) = synced(&store, rules(), &backups(&cases)).await;
     let (_, restored) = replica.restore().await.expect("it must be read").expect("the account must be known");
     assert_eq!(restored.assets, samples);
+}
+
+#[tokio::test]
+async fn a_summary_that_was_damaged_is_recomputed() {
+    let cases = [schedules(), failures(), beginnings()].concat();
+    let directory = tempfile::tempdir().expect("a directory must be made");
+    let store = Store::open(directory.path()).expect("the store must open");
+    let (replica, samples) = synced(&store, rules(), &backups(&cases)).await;
+    let db = rusqlite::Connection::open(directory.path().join("replica.db")).expect("it must open");
+    for damage in [
+        "UPDATE asset SET late_from = late_from + 1000000000000000 WHERE late_from < 1000000000000000000",
+        "UPDATE asset SET failing_since = NULL",
+        "UPDATE asset SET completed = NULL WHERE entity % 2 = 0",
+        "DELETE FROM asset_failure",
+        "DELETE FROM asset WHERE entity % 3 = 0",
+    ] {
+        assert!(db.execute(damage, []).is_ok_and(|changed| changed > 0), "{damage}");
+        let damaged = commit(&replica, poll(0, vec![])).await.assets;
+        assert_ne!(damaged, samples, "{damage}");
+        let mut until = None;
+        loop {
+            until = replica.recompute_some_assets(until).await.expect("it must be recomputed");
+            if until.is_none() {
+                break;
+            }
+        }
+        assert_eq!(commit(&replica, poll(0, vec![])).await.assets, samples, "{damage}");
+    }
 }
