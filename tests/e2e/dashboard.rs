@@ -10,6 +10,7 @@ use clumio_exporter::time::Timestamp;
 use crate::harness::{ACCOUNT, Api, eventually};
 use crate::queries::{Query, annotations, queries};
 use crate::stack::{COMPRESSED, Pace, Stack};
+use crate::state::tasks_per_day;
 
 /// Rates over several scrapes.
 const RATE_INTERVAL: &str = "10s";
@@ -30,7 +31,8 @@ fn dated_token() -> String {
 /// A busy account with late assets, whose token has an expiry and whose replica is audited.
 async fn stack() -> Stack {
     let history = Duration::from_hours(12);
-    let api = Api::start(Options { history, tasks_per_day: 100_000, ..Options::default() }).await;
+    let tasks_per_day = 2 * tasks_per_day(Timestamp::now());
+    let api = Api::start(Options { history, tasks_per_day, ..Options::default() }).await;
     // Of many assets, some have no backup within ten seconds.
     let keys = format!(
         "{COMPRESSED}poll.audit_interval = \"2s\"\nassets.max_age = \"10s\"\n\
