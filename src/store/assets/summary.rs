@@ -8,6 +8,7 @@ use super::ends::{EndedRow, read_end};
 use super::evidence::{self, Evidence};
 use super::kinds::{AssetKinds, AssetTypes};
 use super::objective::{Judged, Objectives, Subject};
+use super::retention;
 use super::table::{self, Summary};
 use crate::task::Label;
 
@@ -84,8 +85,11 @@ impl<'a> Summaries<'a> {
             }
             return Ok(());
         };
-        // A row that is removed with the next poll makes no asset.
-        if stored.is_none() && evidence.newest_change < self.horizon {
+        // Rows that are removed with the next poll make no asset.
+        if stored.is_none()
+            && evidence.newest_change < self.horizon
+            && retention::is_forgotten(self.db, (entity, category.as_str()), self.kinds, self.horizon)?
+        {
             return Ok(());
         }
         let summary = self.summary(entity, category, &evidence)?;

@@ -1,6 +1,6 @@
 //! What outlives the retention, and what is forgotten; and what is not judged while history is missing.
 
-use super::super::super::{AssetState, Rules, Store};
+use super::super::super::{AssetState, Completes, Rules, SliceCommit, Store};
 use super::{
     Backup, DAY, HOUR, commit, failing, late, poll, polled, rules, states, synced, synced_back_to, tasks,
 };
@@ -162,4 +162,18 @@ async fn what_a_process_publishes_before_its_first_poll_is_forgotten_only_by_tha
     assert_eq!(failing(&found.assets), [("a", "ebs", day(-1))]);
     let (_, samples) = rows(&after, day(35), &[]).await;
     assert_eq!((failing(&samples), samples.forgotten_total), (vec![], 1));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_while_slices_are_read_hides_no_asset() {
+    let store = Store::in_memory().expect("the store must open");
+    let (replica, _) = synced(&store, rules(), &[backup("completed", "a", 1, day(-1))]).await;
+    // Without a creation, its times are at most T, which is long before the horizon of the poll before.
+    let mut undated = tasks(&[backup("failed", "b", 2, day(-40))]);
+    undated[0].created = None;
+    let back = poll(day(-60), vec![]);
+    let slice =
+        SliceCommit { tasks: undated, source: back.source, now: back.now, completes: Completes::Nothing };
+    replica.commit_slice(slice).await.expect("the slice must be stored");
+    assert_eq!(failing(&commit(&replica, back).await.assets), [("b", "ebs", day(-60))]);
 }
