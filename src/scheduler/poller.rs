@@ -29,7 +29,7 @@ pub(super) struct AccountPoller<L> {
     pub(super) poller: Arc<Mutex<Poller<L>>>,
     /// The replica as of the last poll, for readers that do not wait for one.
     pub(super) replica: ArcSwapOption<Replica>,
-    /// How many steps between polls were stopped, one after the other.
+    /// Consecutive steps between polls that were stopped, or for which there was no time.
     pub(super) stopped: AtomicU32,
     pub(super) exposition: Arc<Exposition>,
     pub(super) view: Arc<View>,
@@ -37,7 +37,7 @@ pub(super) struct AccountPoller<L> {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// Steps between polls that are stopped, one after the other, before one may delay a poll.
+/// After so many consecutive steps that were stopped, one may delay a poll.
 const MAX_STOPPED: u32 = 10;
 
 // === impl AccountPoller ===
@@ -77,7 +77,7 @@ impl<L: TaskList> AccountPoller<L> {
         }
     }
 
-    /// Publishes what was committed last by the rules of now: a reload may have turned names off.
+    /// Publishes the last commit by the current rules: a reload may have turned names off.
     pub(super) async fn republish(&self) {
         let poller = self.poller.lock().await;
         if !poller.replica().is_open() {
@@ -138,19 +138,21 @@ impl<L: TaskList> AccountPoller<L> {
     }
 
     /// Reads history, audits and repairs until the next poll is due. What is not done then is stopped and done later, so
-    /// that no poll waits for it. Where polls leave it no time, one step in so many rounds delays the next poll: without
-    /// audits and history, numbers could be wrong for ever.
+    /// that no poll waits for it. Where polls leave no time, one step in [`MAX_STOPPED`] rounds delays the next poll: without
+    /// audits and history, numbers could stay wrong.
     async fn work_until(&self, next_poll: Instant) {
         let mut poller = self.poller.lock().await;
         loop {
+            let may_delay_poll = self.stopped.load(Ordering::Relaxed) >= MAX_STOPPED;
+            if !may_delay_poll && Instant::now() >= next_poll {
+                // A step that is stopped at once would only teach the history sync to read less at a time.
+                self.stopped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
             self.activity.begins();
             let span = info_span!("background", account = self.name);
             let step = AssertUnwindSafe(Box::pin(poller.background_step()).instrument(span)).catch_unwind();
-            let outcome = if self.stopped.load(Ordering::Relaxed) < MAX_STOPPED {
-                timeout_at(next_poll, step).await
-            } else {
-                Ok(step.await)
-            };
+            let outcome = if may_delay_poll { Ok(step.await) } else { timeout_at(next_poll, step).await };
             self.activity.ends();
             match outcome {
                 Ok(_) => self.stopped.store(0, Ordering::Relaxed),
