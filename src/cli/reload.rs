@@ -10,7 +10,7 @@ use futures::FutureExt;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::spawn_blocking;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::logs::Level;
 use super::service;
@@ -146,6 +146,7 @@ impl Reloader {
             self.front.show(self.sites.site(&settings.web));
         }
         self.level.set(settings.log.level);
+        settings.warnings().iter().for_each(|warning| warn!("{warning}"));
         self.settings = settings;
         Ok(applied)
     }

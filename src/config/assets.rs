@@ -24,7 +24,7 @@ const OBJECTIVE_KEYS: [&str; 5] = ["account", "asset_type", "parent", "name", "m
 /// asset is kept for longer.
 const LONGEST: Duration = days(366);
 
-/// How much history of an account an interval is derived from.
+/// How much of its history the replica must cover before `max_age = "auto"` judges an account.
 pub const AUTO_COVERS: Duration = days(15);
 
 /// Which tasks protect assets, and how old the last completed one may be.
@@ -105,12 +105,12 @@ impl Assets {
         assets
     }
 
-    /// Objectives of accounts that do not exist are reported, unless they have a wildcard.
+    /// Reports objectives of accounts that do not exist, unless they have a wildcard.
     pub(super) fn check_accounts(&self, accounts: &[Account], file: &str, problems: &mut Problems) {
         let names: Vec<_> = accounts.iter().map(|account| account.name.as_str()).collect();
         for (index, objective) in self.objectives.iter().enumerate() {
             let Some(account) = objective.account.as_deref() else { continue };
-            if names.is_empty() || account.contains(['*', '?']) || names.contains(&account) {
+            if account.contains(['*', '?']) || names.contains(&account) {
                 continue;
             }
             let key = format!("{OBJECTIVES}[{index}].account");
@@ -124,8 +124,8 @@ impl Assets {
         self.max_age == MaxAge::Auto || self.objectives.iter().any(|it| it.max_age == MaxAge::Auto)
     }
 
-    /// What is allowed, and does not do what it seems to.
-    pub(super) fn warnings(&self, retention: Duration) -> Option<String> {
+    /// Warns of a retention with which `auto` judges nothing.
+    pub(super) fn warning(&self, retention: Duration) -> Option<String> {
         (self.uses_auto() && retention < AUTO_COVERS).then(|| {
             format!(
                 "assets.max_age: \"auto\" judges no asset, because it needs {} of tasks and state.retention keeps {}; \

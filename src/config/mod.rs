@@ -157,12 +157,16 @@ fn settle(
     let assets = Assets::read(root.remove("assets"), &shown, problems);
     let limits = Limits::read(Table::top("limits", root.remove("limits"), &shown, problems));
     let context = Context { environment, poll: &poll, file };
+    let before = problems.count();
     let accounts = match root.remove("accounts") {
         Some(list) if !is_empty_list(&list) => account::read_all(list, &context, problems),
         _ if file_is_whole => account::from_environment(&context, problems).into_iter().collect(),
         _ => Vec::new(),
     };
-    assets.check_accounts(&accounts, &shown, problems);
+    // An account that is wrong itself may be missing here.
+    if problems.count() == before && !accounts.is_empty() {
+        assets.check_accounts(&accounts, &shown, problems);
+    }
     for (name, value) in root {
         problems.unknown_value(&shown, &name, &name, &value);
     }
@@ -182,10 +186,10 @@ fn is_empty_list(value: &Value) -> bool {
 // === impl Settings ===
 
 impl Settings {
-    /// What is allowed, and does not do what it seems to; for the log and for `check`.
+    /// Settings that are valid but do not do what a user expects of them; for the log and for `check`.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        self.assets.warnings(self.state.retention).into_iter().collect()
+        self.assets.warning(self.state.retention).into_iter().collect()
     }
 }
 

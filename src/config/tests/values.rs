@@ -426,6 +426,9 @@ fn an_objective_of_an_account_that_does_not_exist_is_refused() {
     assert_eq!(load("p*"), Ok(()));
     let message = "assets.objectives[0].account: there is no account \"prdo\"; write prod";
     assert!(load("prdo").is_err_and(|error| error.contains(message)));
+    let wrong = "[[assets.objectives]]\naccount = 'other'\nmax_age = '1d'\n[[accounts]]\nname = 'other'";
+    let error = with_account(wrong).load().expect_err("the account has no base_url");
+    assert!(!error.contains("there is no account"), "{error}");
 }
 
 #[test]
