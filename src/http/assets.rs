@@ -10,7 +10,7 @@ use axum::response::Response;
 use super::Site;
 use super::format::{self, PageError};
 use super::html::{AssetSection, AssetsView, asset_page, assets_page};
-use super::parameters::{PAGE_SIZE, Parameters};
+use super::parameters::{BadParameter, PAGE_SIZE, Parameters};
 use crate::report::{AssetsReport, TaskReport};
 use crate::store::{self, AssetDetail, Explorer, TaskFilter};
 use crate::time::Timestamp;
@@ -20,7 +20,7 @@ const TIMELINE: usize = 30;
 
 /// The list of assets.
 pub(super) async fn page(State(site): State<Arc<Site>>, Query(parameters): Query<Parameters>) -> Response {
-    let list = list(&site, &parameters, PAGE_SIZE).await;
+    let list = list(&site, &parameters, Ok(PAGE_SIZE)).await;
     format::render(move || {
         let (list, page) = (list?, parameters.page()?);
         let (accounts, [categories, asset_types]) = words(&site);
@@ -45,10 +45,7 @@ pub(super) async fn api(
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
 ) -> Response {
-    let list = match parameters.limit() {
-        Ok(limit) => list(&site, &parameters, limit).await,
-        Err(bad) => Err(bad.into()),
-    };
+    let list = list(&site, &parameters, parameters.limit()).await;
     format::render(move || {
         let (list, page, limit) = (list?, parameters.page()?, parameters.limit()?);
         let has_more = list.total > page.saturating_mul(limit) as u64;
@@ -77,8 +74,12 @@ pub(super) async fn one(State(site): State<Arc<Site>>, Query(parameters): Query<
     .await
 }
 
-async fn list(site: &Site, parameters: &Parameters, page_size: usize) -> Result<AssetsReport, PageError> {
-    let filter = parameters.assets(page_size)?;
+async fn list(
+    site: &Site,
+    parameters: &Parameters,
+    page_size: Result<usize, BadParameter>,
+) -> Result<AssetsReport, PageError> {
+    let filter = parameters.assets(page_size?)?;
     let list = (site.explorer)().assets(filter).await;
     Ok(AssetsReport::from(list?))
 }

@@ -10,13 +10,13 @@ use axum::response::Response;
 use super::Site;
 use super::format::{self, PageError};
 use super::html::{TasksView, tasks_page};
-use super::parameters::{PAGE_SIZE, Parameters};
+use super::parameters::{BadParameter, PAGE_SIZE, Parameters};
 use crate::report::TasksReport;
 use crate::time::Timestamp;
 
 /// The list of tasks.
 pub(super) async fn page(State(site): State<Arc<Site>>, Query(parameters): Query<Parameters>) -> Response {
-    let list = list(&site, &parameters, PAGE_SIZE).await;
+    let list = list(&site, &parameters, Ok(PAGE_SIZE)).await;
     format::render(move || {
         let list = list?;
         let [categories, types, statuses] = words(&site);
@@ -41,10 +41,7 @@ pub(super) async fn api(
     Query(parameters): Query<Parameters>,
     headers: HeaderMap,
 ) -> Response {
-    let list = match parameters.limit() {
-        Ok(limit) => list(&site, &parameters, limit).await,
-        Err(bad) => Err(bad.into()),
-    };
+    let list = list(&site, &parameters, parameters.limit()).await;
     format::render(move || {
         let list = list?;
         let next = list.next.as_deref().map(|next| parameters.link_with("after", next));
@@ -53,8 +50,12 @@ pub(super) async fn api(
     .await
 }
 
-async fn list(site: &Site, parameters: &Parameters, limit: usize) -> Result<TasksReport, PageError> {
-    let filter = parameters.tasks(limit)?;
+async fn list(
+    site: &Site,
+    parameters: &Parameters,
+    limit: Result<usize, BadParameter>,
+) -> Result<TasksReport, PageError> {
+    let filter = parameters.tasks(limit?)?;
     let list = (site.explorer)().tasks(filter).await;
     Ok(TasksReport::from(list?))
 }
