@@ -92,8 +92,9 @@ type Part = (Level, String);
 
 const NO_ASSETS: &str = "No asset is known: no task has a category of assets.categories and names an asset";
 
-/// What `max_age = "auto"` needs; `state.retention` may be too short for it for ever.
-const UNJUDGED: &str = "max_age = \"auto\" needs 15 days of tasks (state.retention)";
+/// What `max_age = "auto"` needs: [`AUTO_COVERS`](crate::config::AUTO_COVERS), which a short `state.retention` never covers.
+const UNJUDGED: &str =
+    "max_age = \"auto\" needs 15 days of history (state.retention) and three completed tasks of each";
 
 /// How many assets are unprotected.
 fn protection(accounts: &[Account], assets: &AssetCounts) -> Vec<Part> {

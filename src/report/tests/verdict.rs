@@ -30,13 +30,13 @@ fn the_verdict_counts_what_is_unprotected() {
             [5, 0, 0, 3, 0],
             0,
             Level::Good,
-            "5 of 8 assets protected, the others not judged: max_age = \"auto\" needs 15 days of tasks (state.retention)",
+            "5 of 8 assets protected, the others not judged: max_age = \"auto\" needs 15 days of history (state.retention) and three completed tasks of each",
         ),
         (
             [0, 0, 0, 3, 0],
             0,
             Level::Waiting,
-            "3 assets, none judged: max_age = \"auto\" needs 15 days of tasks (state.retention)",
+            "3 assets, none judged: max_age = \"auto\" needs 15 days of history (state.retention) and three completed tasks of each",
         ),
         (
             [0, 0, 0, 0, 7],
