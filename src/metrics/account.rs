@@ -193,7 +193,7 @@ impl Account {
         });
     }
 
-    /// Publishes the numbers of the last commit anew, by other rules.
+    /// Publishes the last commit again, evaluated by other rules.
     pub fn republished(&self, snapshot: impl Into<Arc<Snapshot>>) {
         let snapshot = snapshot.into();
         self.publish(|published| published.snapshot = Some(Arc::clone(&snapshot)));

@@ -1,7 +1,7 @@
 //! The daily recomputation of the summaries of assets.
 //!
-//! They are derived from the rows of tasks in the transaction that changes those, so they are right as long as the database
-//! is. Of an asset of which nothing changes, nothing else would notice that a bit of its summary has flipped.
+//! A summary is written in the transaction that changes its tasks, and stays correct as long as the database does. While no
+//! task of an asset changes, nothing but this notices a flipped bit in its summary.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const EVERY: Duration = Duration::from_hours(24);
 pub(super) struct AssetCheck {
     /// Elapsed time at which the next round is due; none before the first poll of a process.
     due: Option<Duration>,
-    /// The entity up to which this round has come; none before its first step.
+    /// The entity up to which this round has recomputed; none before its first step.
     until: Option<i64>,
 }
 

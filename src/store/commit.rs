@@ -110,7 +110,7 @@ pub(super) fn rebuild_assets(db: &Connection, account: i64, rules: &Rules, now: 
     Ok(has_more)
 }
 
-/// Computes the summaries of some assets after an entity anew, as they must be; gives the last entity, if there was one.
+/// Recomputes the summaries of some entities, those that follow `until`. Returns the last of these entities; none at the end.
 pub(super) fn recompute_assets(
     db: &Connection,
     account: i64,

@@ -1,10 +1,10 @@
 //! The check of the whole database, beside the polls.
 //!
-//! Each query reads an index or a table, never both, so nothing else notices that they differ: an entry that a flipped bit
-//! moved gives a wrong number for as long as its row is there. `integrity_check` compares them. Where they differ, nothing
-//! tells which of the two is right, so the database is as damaged as one with an unreadable page.
+//! Most numbers are read from an index alone, so a flipped bit in one gives a wrong number for as long as its row exists.
+//! `integrity_check` compares indexes with their tables. Where they differ, nothing tells which of them is right: the
+//! database is damaged.
 //!
-//! The check has a connection of its own and reads one state of the database, so polls continue meanwhile.
+//! The check has its own connection and reads a snapshot, so polls continue meanwhile.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -39,7 +39,7 @@ impl IntegrityCheck {
     /// When the check cannot run, which proves nothing.
     pub(super) async fn run(&self) -> Result<Option<String>> {
         match self.run_once().await? {
-            // It may have been a fault of the memory, or of reading, and the file intact.
+            // A fault of the memory, or of one read, does not come twice.
             Some(_) => self.run_once().await,
             None => Ok(None),
         }

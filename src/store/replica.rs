@@ -196,8 +196,8 @@ impl Replica {
         self.write(move |db, account| commit::rebuild_assets(db, account, &rules, now)).await
     }
 
-    /// Computes the summaries of the next assets anew from their tasks, in one transaction; gives how far it came, and none
-    /// after the last.
+    /// Recomputes the summaries of the next assets from their tasks, in one transaction. Returns the entity up to which they
+    /// are done; none at the end.
     pub(crate) async fn recompute_some_assets(&self, until: Option<i64>) -> Result<Option<i64>> {
         let rules = self.rules.clone();
         self.write(move |db, account| commit::recompute_assets(db, account, &rules, until)).await

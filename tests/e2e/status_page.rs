@@ -78,7 +78,7 @@ async fn a_reload_that_turns_names_off_hides_them_without_a_poll() {
     assert!(text(&exporter, "/metrics").await.contains("plain-volume"));
     exporter.config.replace("assets.names = true", "assets.names = false");
     assert!(exporter.reload().await);
-    // A page of metrics is served for a moment before it is rendered anew.
+    // The page of metrics is up to a second old.
     exporter.until("names are gone", |page| !page.text.contains("plain-volume")).await;
     for path in ["/metrics", "/", "/api/v1/assets"] {
         let text = text(&exporter, path).await;

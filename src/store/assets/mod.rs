@@ -144,8 +144,8 @@ pub(super) fn rebuild(
     Ok(next.is_some())
 }
 
-/// Computes the summaries of some assets after an entity anew, unless a rebuild is under way, which does the same; gives the
-/// last entity, if there was one.
+/// Recomputes the summaries of some entities, those that follow `after`. It does nothing during a rebuild, which recomputes
+/// all of them. Returns the last of these entities; none at the end.
 pub(super) fn recompute(
     db: &Connection,
     account: i64,
