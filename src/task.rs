@@ -74,6 +74,8 @@ pub struct Task {
     pub started: Option<Timestamp>,
     /// When it ended; none while it is open.
     pub ended: Option<Timestamp>,
+    /// How much of it is done, in percent; none where the API has none.
+    pub progress: Option<u8>,
     /// What it is about, the API's `primary_entity`; administrative tasks may have none.
     pub primary: Option<Box<Entity>>,
     /// What that is part of, the API's `parent_entity`.
@@ -307,6 +309,7 @@ mod tests {
             created: None,
             started: None,
             ended: None,
+            progress: None,
             primary: None,
             parent: None,
         };

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -23,6 +24,7 @@ pub(super) struct Row<'a> {
     pub(super) created: Text<'a>,
     pub(super) started: Text<'a>,
     pub(super) ended: Text<'a>,
+    pub(super) progress: Progress,
     pub(super) primary: EntityRow<'a>,
     pub(super) parent: EntityRow<'a>,
 }
@@ -37,6 +39,7 @@ pub(super) enum Field {
     CreatedTimestamp,
     StartTimestamp,
     EndTimestamp,
+    ProgressPercentage,
     PrimaryEntity,
     ParentEntity,
     #[serde(other)]
@@ -72,6 +75,10 @@ pub(super) enum Text<'a> {
     Other,
 }
 
+/// A field that should be a percentage; none if it is anything else.
+#[derive(Default)]
+pub(super) struct Progress(pub(super) Option<u8>);
+
 struct TextVisitor;
 
 /// A timestamp that is none.
@@ -105,6 +112,10 @@ impl<'de> Fields<'de> for Row<'de> {
             Field::CreatedTimestamp => &mut self.created,
             Field::StartTimestamp => &mut self.started,
             Field::EndTimestamp => &mut self.ended,
+            Field::ProgressPercentage => {
+                self.progress = map.next_value()?;
+                return Ok(());
+            }
             Field::PrimaryEntity => {
                 self.primary = map.next_value()?;
                 return Ok(());
@@ -149,6 +160,22 @@ impl<'de> Fields<'de> for EntityRow<'de> {
         }
         Ok(())
     }
+}
+
+// === impl Progress ===
+
+impl<'de> Deserialize<'de> for Progress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(match Text::deserialize(deserializer)? {
+            Text::Whole(percent) => u8::try_from(percent).ok().filter(|percent| *percent <= 100),
+            _ => None,
+        }))
+    }
+}
+
+/// A row without an id is recognized by its hash, which must not change while its task runs.
+impl Hash for Progress {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 // === impl Text ===

@@ -267,6 +267,7 @@ impl Rows {
             created: created.unwrap_or_default(),
             started: started.unwrap_or_default(),
             ended: ended.unwrap_or_default(),
+            progress: row.progress.0,
             primary: row.primary.entity(),
             parent: row.parent.entity(),
         });

@@ -41,6 +41,8 @@ pub struct TaskReport {
     pub started: Option<Timestamp>,
     /// Its end.
     pub ended: Option<Timestamp>,
+    /// Percent done, of a task that has been open for an hour.
+    pub progress: Option<u8>,
     /// The API's type of the primary entity.
     pub entity_type: Option<Label>,
     /// The id of the primary entity.
@@ -60,7 +62,7 @@ pub struct TaskReport {
 
 impl TasksReport {
     /// The columns of the CSV form.
-    pub const COLUMNS: [&str; 15] = [
+    pub const COLUMNS: [&str; 16] = [
         "account",
         "id",
         "category",
@@ -71,6 +73,7 @@ impl TasksReport {
         "created",
         "started",
         "ended",
+        "progress",
         "entity_type",
         "entity_id",
         "entity_name",
@@ -110,6 +113,7 @@ impl From<TaskRow> for TaskReport {
             created: row.created,
             started: row.started,
             ended: row.ended,
+            progress: row.progress,
             entity_type,
             entity_id,
             entity_name,

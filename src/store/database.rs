@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// The version of the schema (`PRAGMA user_version`).
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 
 /// Says whose database it is (`PRAGMA application_id`): "clum".
 const APPLICATION: i64 = 0x636C_756D;

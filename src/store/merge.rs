@@ -18,6 +18,10 @@ use crate::time::{Timestamp, earlier};
 /// How far an end may lie after both clocks.
 const MAX_END_AHEAD: i64 = 86_400_000_000;
 
+/// How long a task must be open until its progress is stored. Most tasks end sooner, and storing the progress of each would
+/// write a row for every open task in every poll.
+const PROGRESS_STORED_AFTER: i64 = 3_600_000_000;
+
 /// How much two creation times of one task may differ.
 const SAME_CREATION: i64 = 1_000_000;
 
@@ -51,6 +55,8 @@ pub(super) struct Row {
     /// The end, or the T that first saw it if that is earlier. Ends of an asset are ordered by it: one that is stamped in
     /// the future must not hide what ends before that time comes.
     pub(super) ended_by: Option<i64>,
+    /// Percent done of a task that has been open for an hour; none of others.
+    pub(super) progress: Option<u8>,
     pub(super) entity: Option<i64>,
     pub(super) parent: Option<i64>,
     pub(super) flags: i64,
@@ -68,6 +74,7 @@ pub(super) struct Reading {
     pub(super) created: Option<i64>,
     pub(super) started: Option<i64>,
     pub(super) ended: Option<i64>,
+    pub(super) progress: Option<u8>,
     pub(super) entity: Option<i64>,
     pub(super) parent: Option<i64>,
 }
@@ -190,6 +197,7 @@ impl Row {
             started: reading.started,
             ended: None,
             ended_by: None,
+            progress: None,
             entity: reading.entity,
             parent: reading.parent,
             flags: if reading.created.is_some() { CREATION_GIVEN } else { 0 },
@@ -197,7 +205,9 @@ impl Row {
             missing: None,
         };
         let phase = reading.phase();
-        if phase != Phase::Open {
+        if phase == Phase::Open {
+            row.note_progress(reading, context);
+        } else {
             row.set_end(context.end(reading, true), context.time);
         }
         let last_change = row.ended.map(|ended| {
@@ -247,6 +257,7 @@ impl Row {
         }
         if phase == Phase::Open {
             row.clear_end();
+            row.note_progress(reading, context);
             row.flags |= COUNTS_ENDED;
         } else if context.plausible_end(reading).is_some() || self.ended.is_none() {
             row.set_end(context.end(reading, false), context.time);
@@ -272,6 +283,11 @@ impl Row {
         self.flags & COUNTS_ENDED != 0
     }
 
+    /// Whether nothing but the progress tells it from another row.
+    pub(super) fn differs_in_progress_alone(&self, other: &Self) -> bool {
+        *self == Self { progress: self.progress, ..*other }
+    }
+
     /// The latest of creation and end; none while the task is open.
     pub(super) fn last_change(&self) -> Option<i64> {
         self.ended.map(|ended| ended.max(self.created))
@@ -293,9 +309,19 @@ impl Row {
             self.since = (phase == Phase::Provisional).then_some(context.elapsed);
         }
         self.missing = None;
+        if phase != Phase::Open {
+            self.progress = None;
+        }
         let becomes_final = phase == Phase::Ended && self.phase != Phase::Ended;
         self.phase = phase;
         becomes_final && self.counts_ended()
+    }
+
+    /// Progress never goes back, so a stale API server changes nothing.
+    fn note_progress(&mut self, reading: &Reading, context: &Context) {
+        if context.time.saturating_sub(self.created) >= PROGRESS_STORED_AFTER {
+            self.progress = self.progress.max(reading.progress);
+        }
     }
 
     fn set_end(&mut self, (ended, is_given): (i64, bool), time: i64) {

@@ -1,4 +1,4 @@
--- Version 5. Times are microseconds since 1970 (UTC); durations are microseconds.
+-- Version 6. Times are microseconds since 1970 (UTC); durations are microseconds.
 
 -- The tables `account`, `kind`, `unknown_status` and `series` hold what the API cannot tell again, so each of their rows has
 -- a checksum over its other columns.
@@ -61,6 +61,7 @@ CREATE TABLE task (
     flags   INTEGER NOT NULL, -- see merge.rs
     since   INTEGER, -- elapsed time since which it is missing, provisional or vanished
     missing INTEGER, -- polls in which it was missing
+    progress INTEGER, -- percent done, of tasks that have been open for an hour
     PRIMARY KEY (account, id)
 ) STRICT, WITHOUT ROWID;
 -- Queries repeat the conditions of partial indexes, because SQLite uses them only then, and name the index: without
@@ -70,7 +71,8 @@ CREATE INDEX task_undated ON task (account, created) WHERE flags & 1 = 0; -- the
 CREATE INDEX task_ended ON task (kind, status, ended) WHERE ended IS NOT NULL;
 CREATE INDEX task_followed ON task (account, phase, kind, status, created) WHERE phase <> 2;
 CREATE INDEX task_failed ON task (account, ended) WHERE ended IS NOT NULL AND status <> 3;
-CREATE INDEX task_asset ON task (entity, kind, status, ended_by, created) WHERE entity IS NOT NULL; -- see assets/evidence.rs
+CREATE INDEX task_asset ON task (entity, kind, status, ended_by, created, account, id, phase, parent)
+    WHERE entity IS NOT NULL; -- see assets/groups.rs
 
 -- A type of assets that has series of its own. What is beyond the limit is stored as `other`.
 CREATE TABLE asset_type (

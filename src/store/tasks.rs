@@ -72,8 +72,8 @@ impl<'a> Upserts<'a> {
         let insert = db.prepare_cached(
             "INSERT INTO task
                  (account, id, kind, status, phase, created, started, ended, ended_by, entity, parent, flags, since,
-                  missing)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14) ON CONFLICT DO NOTHING",
+                  missing, progress)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15) ON CONFLICT DO NOTHING",
         )?;
         let (increments, outcome) = (Increments::default(), Outcome::default());
         Ok(Self { db, account, labels, entities, insert, increments, outcome })
@@ -98,8 +98,10 @@ impl<'a> Upserts<'a> {
         let (row, counted) = old.again(&reading, context);
         if row != old {
             update(self.db, self.account, &task.id, &row)?;
-            self.outcome.touched.changed(&old);
-            self.outcome.touched.changed(&row);
+            if !row.differs_in_progress_alone(&old) {
+                self.outcome.touched.changed(&old);
+                self.outcome.touched.changed(&row);
+            }
             self.note(&row, counted);
         }
         Ok(())
@@ -145,6 +147,7 @@ impl<'a> Upserts<'a> {
             created,
             started: task.started.map(micros),
             ended: task.ended.map(micros),
+            progress: task.progress,
             entity: self.entities.id(task.primary.as_deref(), newness)?,
             parent: self.entities.id(task.parent.as_deref(), newness)?,
         })
@@ -167,6 +170,7 @@ fn insert(insert: &mut CachedStatement<'_>, account: i64, id: &TaskId, row: &Row
         row.flags,
         row.since,
         row.missing,
+        row.progress,
     ])?;
     Ok(inserted == 1)
 }
@@ -174,7 +178,8 @@ fn insert(insert: &mut CachedStatement<'_>, account: i64, id: &TaskId, row: &Row
 pub(super) fn update(db: &Connection, account: i64, id: &TaskId, row: &Row) -> Result<()> {
     let mut update = db.prepare_cached(
         "UPDATE task SET kind = ?3, status = ?4, phase = ?5, created = ?6, started = ?7, ended = ?8, ended_by = ?9,
-                entity = ?10, parent = ?11, flags = ?12, since = ?13, missing = ?14
+                entity = ?10, parent = ?11, flags = ?12, since = ?13, missing = ?14,
+                progress = ?15
          WHERE account = ?1 AND id = ?2",
     )?;
     update.execute(rusqlite::params![
@@ -192,6 +197,7 @@ pub(super) fn update(db: &Connection, account: i64, id: &TaskId, row: &Row) -> R
         row.flags,
         row.since,
         row.missing,
+        row.progress,
     ])?;
     Ok(())
 }
@@ -199,7 +205,8 @@ pub(super) fn update(db: &Connection, account: i64, id: &TaskId, row: &Row) -> R
 /// The row of a task.
 pub(super) fn find(db: &Connection, account: i64, id: &TaskId) -> Result<Option<Row>> {
     let mut query = db.prepare_cached(
-        "SELECT kind, status, phase, created, started, ended, ended_by, entity, parent, flags, since, missing
+        "SELECT kind, status, phase, created, started, ended, ended_by, entity, parent, flags, since, missing,
+                progress
          FROM task WHERE account = ?1 AND id = ?2",
     )?;
     Ok(query.query_row((account, StoredId(id)), |row| read(row, 0)).optional()?)
@@ -208,7 +215,8 @@ pub(super) fn find(db: &Connection, account: i64, id: &TaskId) -> Result<Option<
 /// The provisional rows.
 pub(super) fn provisional(db: &Connection, account: i64) -> Result<Vec<(TaskId, Row)>> {
     let mut query = db.prepare_cached(
-        "SELECT id, kind, status, phase, created, started, ended, ended_by, entity, parent, flags, since, missing
+        "SELECT id, kind, status, phase, created, started, ended, ended_by, entity, parent, flags, since, missing,
+                progress
          FROM task INDEXED BY task_followed
          WHERE account = ?1 AND phase <> 2 AND phase = 1",
     )?;
@@ -245,6 +253,7 @@ fn read(row: &SqlRow<'_>, at: usize) -> rusqlite::Result<Row> {
         flags: row.get(at + 9)?,
         since: row.get(at + 10)?,
         missing: row.get(at + 11)?,
+        progress: row.get(at + 12)?,
     })
 }
 

@@ -367,6 +367,8 @@ impl RowLabels {
             created: (life.lacks != Lacks::Creation).then(|| timestamp(life.created())),
             started: seen(life.started()),
             ended: life.ended().and_then(seen).filter(|_| life.lacks != Lacks::End),
+            // Another one in each poll: it must change no number.
+            progress: u8::try_from(at.rem_euclid(101)).ok(),
             primary: self.primary.clone(),
             parent: self.parent.clone(),
         }

@@ -102,6 +102,16 @@ pub(in super::super) fn tasks_page(list: &TasksReport, view: &TasksView<'_>) -> 
     page.render().ok()
 }
 
+/// The status of a task, with what else is known of an open one.
+fn status(task: &TaskReport) -> String {
+    let status = visible(&task.status);
+    match task.progress {
+        _ if task.is_vanished => format!("{status} (vanished)"),
+        Some(progress) => format!("{status}, {progress} % done"),
+        None => status.into_owned(),
+    }
+}
+
 // === impl TasksView ===
 
 impl TasksView<'_> {
@@ -132,11 +142,7 @@ impl TaskView {
             id: words(&task.id),
             task_type: words(task.task_type.as_str()),
             category: words(task.category.as_str()),
-            status: if task.is_vanished {
-                format!("{} (vanished)", words(&task.status))
-            } else {
-                words(&task.status)
-            },
+            status: status(task),
             class,
             created: ago(task.created, now),
             ended: task.ended.map(|at| ago(at, now)),

@@ -93,6 +93,7 @@ fn task(word: &str) -> TaskReport {
         created: second(-7_200),
         started: Some(second(-7_000)),
         ended: Some(second(-60)),
+        progress: None,
         entity_type: Some(Label::new(word)),
         entity_id: Some(word.to_owned()),
         entity_name: Some(word.to_owned()),
@@ -152,8 +153,9 @@ fn tasks_of(word: &str) -> String {
         telemetry_path: "/metrics",
         now: second(0),
     };
-    let list =
-        TasksReport { tasks: vec![task(word)], next: Some(format!("1~prod~{word}")), is_partial: true };
+    let running = TaskReport { is_open: true, ended: None, progress: Some(45), ..task(word) };
+    let tasks = vec![task(word), running];
+    let list = TasksReport { tasks, next: Some(format!("1~prod~{word}")), is_partial: true };
     tasks_page(&list, &view).expect("it must be rendered")
 }
 

@@ -34,23 +34,27 @@ pub(super) struct Search<'a> {
 // Each begins at a time (?2) and an id (?3), both excluded.
 
 /// By creation.
-const CREATED: &str = "SELECT created, id, kind, status, phase, created, started, ended, entity, parent
+const CREATED: &str =
+    "SELECT created, id, kind, status, phase, created, started, ended, entity, parent, progress
     FROM task INDEXED BY task_created WHERE account = ?1 AND (created, id) < (?2, ?3) AND created >= ?4
     ORDER BY created DESC, id DESC";
 
 /// Ended with another status than `completed`, by end.
-const UNSUCCESSFUL: &str = "SELECT ended, id, kind, status, phase, created, started, ended, entity, parent
+const UNSUCCESSFUL: &str =
+    "SELECT ended, id, kind, status, phase, created, started, ended, entity, parent, progress
     FROM task INDEXED BY task_failed
     WHERE account = ?1 AND ended IS NOT NULL AND status <> 3 AND (ended, id) < (?2, ?3)
     ORDER BY ended DESC, id DESC";
 
 /// Open, provisional and vanished.
-const FOLLOWED: &str = "SELECT created, id, kind, status, phase, created, started, ended, entity, parent
+const FOLLOWED: &str =
+    "SELECT created, id, kind, status, phase, created, started, ended, entity, parent, progress
     FROM task INDEXED BY task_followed WHERE account = ?1 AND phase <> 2 AND (created, id) < (?2, ?3)
     ORDER BY created DESC, id DESC";
 
 /// About one entity.
-const OF_ENTITY: &str = "SELECT created, id, kind, status, phase, created, started, ended, entity, parent
+const OF_ENTITY: &str =
+    "SELECT created, id, kind, status, phase, created, started, ended, entity, parent, progress
     FROM task INDEXED BY task_asset WHERE entity = ?1 AND (created, id) < (?2, ?3)
     ORDER BY created DESC, id DESC";
 
@@ -144,6 +148,7 @@ impl Search<'_> {
             times: [Some(created), row.get(6)?, row.get(7)?],
             entity: row.get(8)?,
             parent: row.get(9)?,
+            progress: row.get(10)?,
         }))
     }
 

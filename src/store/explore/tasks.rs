@@ -87,6 +87,8 @@ pub struct TaskRow {
     pub started: Option<Timestamp>,
     /// Its end.
     pub ended: Option<Timestamp>,
+    /// Percent done, of a task that has been open for an hour.
+    pub progress: Option<u8>,
     /// The primary entity.
     pub entity: Option<TaskEntity>,
     /// The parent entity.
@@ -117,6 +119,7 @@ pub(super) struct Found {
     pub(super) times: [Option<i64>; 3],
     pub(super) entity: Option<i64>,
     pub(super) parent: Option<i64>,
+    pub(super) progress: Option<u8>,
 }
 
 /// The words of one account.
@@ -232,6 +235,7 @@ impl Found {
             created: created.unwrap_or(time),
             started,
             ended,
+            progress: self.progress,
             entity: entity(self.entity, is_asset)?,
             parent: entity(self.parent, false)?,
         })

@@ -27,6 +27,7 @@ fn reading(status: &str, created: i64, ended: Option<i64>) -> Reading {
         created: Some(micros(second(created))),
         started: Some(micros(second(created))),
         ended: ended.map(|ended| micros(second(ended))),
+        progress: None,
         entity: None,
         parent: None,
     }
@@ -42,6 +43,28 @@ fn a_task_counts_once_however_often_it_is_read() {
         let ended = (status == "failed").then_some(30);
         assert_eq!(row.again(&reading(status, 10, ended), &polled(50)), (row, NOTHING), "{status}");
     }
+}
+
+#[test]
+fn progress_is_stored_of_open_tasks_after_an_hour_and_never_goes_back() {
+    let at = |progress, seconds| {
+        (Reading { progress: Some(progress), ..reading("in_progress", 0, None) }, seconds)
+    };
+    let (mut row, _) = Row::first(&at(1, 0).0, &polled(60));
+    for ((reading, seconds), stored) in [
+        (at(2, 3_599), None),
+        (at(40, 3_600), Some(40)),
+        (at(30, 3_700), Some(40)),
+        (at(41, 3_800), Some(41)),
+    ] {
+        (row, _) = row.again(&reading, &polled(seconds));
+        assert_eq!(row.progress, stored, "after {seconds} s");
+    }
+    let unknown = reading("in_progress", 0, None);
+    assert_eq!(row.again(&unknown, &polled(3_900)).0.progress, Some(41));
+    let ended = Reading { progress: Some(100), ..reading("completed", 0, Some(3_950)) };
+    assert_eq!(row.again(&ended, &polled(4_000)).0.progress, None);
+    assert_eq!(Row::first(&at(7, 0).0, &polled(4_000)).0.progress, Some(7));
 }
 
 #[test]

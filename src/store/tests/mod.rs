@@ -54,6 +54,7 @@ fn task(id: &str, status: &str, created: i64, ended: Option<i64>) -> Task {
         created: Some(second(created)),
         started: Some(second(created)),
         ended: ended.map(second),
+        progress: None,
         primary: None,
         parent: None,
     }

@@ -2,7 +2,7 @@
 
 use super::super::{Completes, Explorer, PollCommit, PollInstant, SliceCommit, Source, Store, TaskFilter};
 use super::{DAY, MINUTE, Rules, at, commit, created, numbers, poll, replica, rules, second, synced, task};
-use crate::task::{Entity, Name, TaskId};
+use crate::task::{Entity, Name, Task, TaskId};
 
 fn id(text: &str) -> TaskId {
     TaskId::new(text).expect("the id must be valid")
@@ -27,8 +27,20 @@ async fn a_poll_without_changes_writes_nothing() {
     let before = store.status().await.expect("the store must answer").last_write;
     commit(&replica, poll(120, vec![task("1", "queued", -90, None)])).await;
     assert_eq!(store.status().await.expect("the store must answer").last_write, before);
-    commit(&replica, poll(180, vec![task("1", "in_progress", -90, None)])).await;
+    let running = |progress| Task { progress: Some(progress), ..task("1", "queued", -90, None) };
+    commit(&replica, poll(180, vec![running(1)])).await;
+    assert_eq!(
+        store.status().await.expect("the store must answer").last_write,
+        before,
+        "it is not open for an hour"
+    );
+    commit(&replica, poll(240, vec![task("1", "in_progress", -90, None)])).await;
     assert!(store.status().await.expect("the store must answer").last_write > before);
+
+    commit(&replica, poll(4_000, vec![running(2)])).await;
+    let explorer = Explorer::new(store, vec![std::sync::Arc::new(replica)]);
+    let listed = explorer.tasks(TaskFilter { limit: 1, ..TaskFilter::default() }).await;
+    assert_eq!(listed.expect("the tasks must be read").rows[0].progress, Some(2));
 }
 
 #[tokio::test]

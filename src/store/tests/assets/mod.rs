@@ -69,6 +69,7 @@ impl Backup {
             created: Some(time(self.created)),
             started: Some(time(self.created)),
             ended: self.ended.map(time),
+            progress: None,
             primary,
             parent,
         }
