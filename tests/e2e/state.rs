@@ -436,8 +436,10 @@ async fn without_a_directory_the_state_ends_with_the_process() {
     }
     let status = exporter.get("/").await.text().await.expect("the page must be complete");
     assert!(status.contains("in memory"), "{status}");
-    let config = kill(exporter);
+    let mut config = kill(exporter);
     assert!(!directory(&config).exists());
+    // A restored counter would be held at its value, a new one at 0.
+    config.replace("poll.counter_hold = \"0s\"", "poll.counter_hold = \"1h\"");
     let exporter = Exporter::start(config).await;
     let page = exporter.until("it starts cold", |page| page.is_up(ACCOUNT)).await;
     assert!(!counted(&page));
