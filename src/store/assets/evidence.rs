@@ -1,22 +1,17 @@
 //! What the rows of one asset say about it.
 //!
-//! Only the index `task_asset` is read, from the newest end of each kind and status, and only as far as it matters: the
-//! cost does not grow with the rows of an asset, but for its completions of the last 15 days.
+//! Only the index `task_asset` is read, and only as far as it matters ([`groups`](super::groups)).
 
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
 
 use rusqlite::{Connection, OptionalExtension};
 
 use super::super::Result;
-use super::super::status::StatusId;
 use super::ends::{End, EndedRow, TaskKey, read_end, read_key};
+use super::groups::{COMPLETED, FAILED, Group, GroupRow, Groups};
 use super::interval;
 use super::kinds::AssetKinds;
 use crate::task::Label;
-
-const COMPLETED: i64 = StatusId::ENDED[0].0;
-const FAILED: i64 = StatusId::ENDED[1].0;
 
 /// `phase` of a task that is open, of one whose end is final, and of one that has vanished (merge.rs).
 const PHASE_OPEN: i64 = 0;
@@ -52,22 +47,6 @@ pub(super) struct Evidence {
     pub(super) parent: Option<i64>,
 }
 
-/// The rows of an asset with one kind and status.
-struct Group {
-    kind: i64,
-    status: i64,
-    /// None if none has ended.
-    newest: Option<End>,
-}
-
-/// A row that has not ended, or not finally.
-struct Unfinished {
-    phase: i64,
-    created: i64,
-    ended: Option<i64>,
-    id: TaskKey,
-}
-
 /// Reads the evidence of the asset with this entity and category; none if it has no rows.
 pub(super) fn read(
     db: &Connection,
@@ -75,65 +54,29 @@ pub(super) fn read(
     (entity, category): (i64, &Label),
     kinds: &AssetKinds,
 ) -> Result<Option<Evidence>> {
-    let mut groups = groups(db, entity)?;
-    groups.retain(|group| kinds.category(group.kind) == Some(category));
+    of(db, account, (entity, category), (&Groups::read(db, entity)?, kinds))
+}
+
+/// The evidence of an asset whose rows are read.
+pub(super) fn of(
+    db: &Connection,
+    account: i64,
+    (entity, category): (i64, &Label),
+    (groups, kinds): (&Groups, &AssetKinds),
+) -> Result<Option<Evidence>> {
+    let groups = groups.of(category, kinds);
     if groups.is_empty() {
         return Ok(None);
     }
     let mut evidence = Evidence { newest_change: i64::MIN, ..Evidence::default() };
-    evidence.read_completions(db, entity, &groups)?;
+    evidence.note_completions(&groups);
     evidence.read_failures(db, (account, entity), &groups, kinds)?;
-    let unfinished = unfinished(db, entity, &groups)?;
-    evidence.note_attempts(&groups, &unfinished);
-    evidence.parent = parent(db, account, newest(&groups, &unfinished).as_ref())?;
+    evidence.note_attempts(&groups);
+    evidence.parent = newest(&groups).and_then(|row| row.parent);
     if evidence.completed.is_none() {
         evidence.first = first(db, entity, &groups)?;
     }
     Ok(Some(evidence))
-}
-
-/// The categories in which the entity is an asset.
-pub(super) fn categories(db: &Connection, entity: i64, kinds: &AssetKinds) -> Result<BTreeSet<Label>> {
-    let groups = groups(db, entity)?;
-    Ok(groups.iter().filter_map(|group| kinds.category(group.kind).cloned()).collect())
-}
-
-/// The kinds and statuses of the rows of an entity, each with its newest end. One search of the index for each.
-fn groups(db: &Connection, entity: i64) -> Result<Vec<Group>> {
-    let mut query = db.prepare_cached(
-        "SELECT kind, status, ended_by, created, id FROM task INDEXED BY task_asset
-         WHERE entity = ?1 AND (kind, status) < (?2, ?3)
-         ORDER BY kind DESC, status DESC, ended_by DESC, created DESC, account DESC, id DESC LIMIT 1",
-    )?;
-    let mut groups = Vec::new();
-    let mut before = (i64::MAX, i64::MAX);
-    loop {
-        let group = query.query_row((entity, before.0, before.1), |row| {
-            let newest = row.get::<_, Option<i64>>(2)?.is_some().then(|| read_end(row, 2)).transpose()?;
-            Ok(Group { kind: row.get(0)?, status: row.get(1)?, newest })
-        });
-        let Some(group) = group.optional()? else { return Ok(groups) };
-        before = (group.kind, group.status);
-        groups.push(group);
-    }
-}
-
-/// Ends of completions of a kind, newest first, as many as the usual interval may depend on.
-fn completions(db: &Connection, entity: i64, kind: i64, newest: i64) -> Result<Vec<End>> {
-    let mut query = db.prepare_cached(
-        "SELECT ended_by, created, id FROM task INDEXED BY task_asset
-         WHERE entity = ?1 AND kind = ?2 AND status = ?3 AND ended_by IS NOT NULL
-         ORDER BY ended_by DESC, created DESC, account DESC, id DESC",
-    )?;
-    let mut rows = query.query((entity, kind, COMPLETED))?;
-    let mut ends: Vec<End> = Vec::new();
-    while let Some(row) = rows.next()? {
-        ends.push(read_end(row, 0)?);
-        if ends.last().is_some_and(|end| interval::is_enough(ends.len(), newest, end.ended)) {
-            break;
-        }
-    }
-    Ok(ends)
 }
 
 /// The first failure of a kind after a completion, or of all.
@@ -156,31 +99,8 @@ fn first_failure(
     Ok(found.optional()?)
 }
 
-/// The rows that have not ended, or not finally: those whose status is not a final one.
-fn unfinished(db: &Connection, entity: i64, groups: &[Group]) -> Result<Vec<Unfinished>> {
-    let mut query = db.prepare_cached(
-        "SELECT phase, created, ended_by, id FROM task INDEXED BY task_asset
-         WHERE entity = ?1 AND kind = ?2 AND status = ?3",
-    )?;
-    let mut all = Vec::new();
-    for group in groups.iter().filter(|group| !StatusId(group.status).is_final()) {
-        let rows = query.query_map((entity, group.kind, group.status), |row| {
-            Ok(Unfinished {
-                phase: row.get(0)?,
-                created: row.get(1)?,
-                ended: row.get(2)?,
-                id: read_key(row, 3)?,
-            })
-        })?;
-        for row in rows {
-            all.push(row?);
-        }
-    }
-    Ok(all)
-}
-
 /// The task that was created first.
-fn first(db: &Connection, entity: i64, groups: &[Group]) -> Result<Option<(i64, TaskKey)>> {
+fn first(db: &Connection, entity: i64, groups: &[&Group]) -> Result<Option<(i64, TaskKey)>> {
     let mut query = db.prepare_cached(
         "SELECT created, id FROM task INDEXED BY task_asset WHERE entity = ?1 AND kind = ?2 AND status = ?3
          ORDER BY created, id LIMIT 1",
@@ -195,16 +115,16 @@ fn first(db: &Connection, entity: i64, groups: &[Group]) -> Result<Option<(i64, 
 }
 
 /// The newest task: an open one, or else the one that ended last.
-fn newest(groups: &[Group], unfinished: &[Unfinished]) -> Option<TaskKey> {
-    let open = unfinished.iter().filter(|row| row.ended.is_none());
+fn newest<'a>(groups: &[&'a Group]) -> Option<&'a GroupRow> {
+    let open = unfinished(groups).filter(|row| row.ended.is_none());
     let open = open.max_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
-    let ended = || groups.iter().filter_map(|group| group.newest.as_ref()).max();
-    open.map(|row| row.id.clone()).or_else(|| ended().map(|end| end.id.clone()))
+    let ended = groups.iter().filter_map(|group| group.rows.first());
+    open.or_else(|| ended.max_by_key(|row| row.end()))
 }
 
-fn parent(db: &Connection, account: i64, id: Option<&TaskKey>) -> Result<Option<i64>> {
-    let mut query = db.prepare_cached("SELECT parent FROM task WHERE account = ?1 AND id = ?2")?;
-    Ok(query.query_row((account, id), |row| row.get(0))?)
+/// The rows that have not ended, or not finally: those whose status is not a final one.
+fn unfinished<'a>(groups: &[&'a Group]) -> impl Iterator<Item = &'a GroupRow> {
+    groups.iter().filter(|group| !group.is_final()).flat_map(|group| &group.rows)
 }
 
 // === impl Evidence ===
@@ -247,38 +167,34 @@ impl Evidence {
         }
     }
 
-    fn read_completions(&mut self, db: &Connection, entity: i64, groups: &[Group]) -> Result<()> {
-        let completed = groups.iter().filter(|group| group.status == COMPLETED);
+    fn note_completions(&mut self, groups: &[&Group]) {
+        let completed = || groups.iter().filter(|group| group.status == COMPLETED);
         self.completed_by_kind =
-            completed.filter_map(|group| Some((group.kind, group.newest.clone()?))).collect();
+            completed().filter_map(|group| Some((group.kind, group.newest()?))).collect();
         self.completed = self.completed_by_kind.iter().map(|(_, end)| end).max().cloned();
-        let Some(newest) = self.completed.as_ref().map(|end| end.ended) else { return Ok(()) };
-        let mut all = Vec::new();
-        for (kind, _) in &self.completed_by_kind {
-            all.extend(completions(db, entity, *kind, newest)?);
-        }
+        let mut all: Vec<End> =
+            completed().flat_map(|group| group.rows.iter().filter_map(GroupRow::end)).collect();
         all.sort_unstable_by(|a, b| b.cmp(a));
         let ends: Vec<i64> = all.iter().map(|end| end.ended).collect();
         let interval = interval::usual(&ends);
         (self.usual, self.is_usual_settled) = (interval.usual, interval.is_settled);
         self.oldest_completion =
             interval.completions.checked_sub(1).and_then(|last| all.into_iter().nth(last));
-        Ok(())
     }
 
     fn read_failures(
         &mut self,
         db: &Connection,
         (account, entity): (i64, i64),
-        groups: &[Group],
+        groups: &[&Group],
         kinds: &AssetKinds,
     ) -> Result<()> {
         for group in groups.iter().filter(|group| group.status == FAILED) {
-            let Some(newest) = &group.newest else { continue };
+            let Some(newest) = group.newest() else { continue };
             let of_kind = || self.completed_by_kind.iter().find(|(kind, _)| *kind == group.kind);
             let is_seeding = kinds.get(group.kind).is_some_and(|kind| kind.is_seeding);
             let resolved = if is_seeding { self.completed.as_ref() } else { of_kind().map(|(_, end)| end) };
-            if resolved.cmp(&Some(newest)) == Ordering::Less
+            if resolved.cmp(&Some(&newest)) == Ordering::Less
                 && let Some(end) = first_failure(db, (account, entity, group.kind), resolved)?
             {
                 self.failures.push((group.kind, end));
@@ -287,16 +203,17 @@ impl Evidence {
         Ok(())
     }
 
-    fn note_attempts(&mut self, groups: &[Group], unfinished: &[Unfinished]) {
-        let ends = groups.iter().filter_map(|group| Some((group.status, group.newest.as_ref()?)));
-        let changes = ends.clone().map(|(_, end)| end.ended.max(end.created)).max();
-        let is_unfinished = unfinished.iter().any(|row| row.phase != PHASE_ENDED);
+    fn note_attempts(&mut self, groups: &[&Group]) {
+        let ends: Vec<(i64, End)> =
+            groups.iter().filter_map(|group| Some((group.status, group.newest()?))).collect();
+        let changes = ends.iter().map(|(_, end)| end.ended.max(end.created)).max();
+        let is_unfinished = unfinished(groups).any(|row| row.phase != PHASE_ENDED);
         self.newest_change = if is_unfinished { i64::MAX } else { changes.unwrap_or(i64::MIN) };
-        self.is_open = unfinished.iter().any(|row| row.phase == PHASE_OPEN);
-        let attempt = ends.filter(|(status, _)| *status != COMPLETED).map(|(_, end)| end).max();
-        self.attempt = attempt.filter(|end| Some(*end) > self.completed.as_ref()).cloned();
+        self.is_open = unfinished(groups).any(|row| row.phase == PHASE_OPEN);
+        let attempt = ends.into_iter().filter(|(status, _)| *status != COMPLETED).map(|(_, end)| end).max();
+        self.attempt = attempt.filter(|end| Some(end) > self.completed.as_ref());
         // One that has no end has not ended before the last completion. Nothing is known of one that has vanished.
-        let may_complete = |row: &Unfinished| row.ended.is_none() && row.phase != PHASE_VANISHED;
-        self.is_attempted = self.attempt.is_some() || unfinished.iter().any(may_complete);
+        let may_complete = |row: &GroupRow| row.ended.is_none() && row.phase != PHASE_VANISHED;
+        self.is_attempted = self.attempt.is_some() || unfinished(groups).any(may_complete);
     }
 }

@@ -12,7 +12,6 @@ use crate::task::Label;
 /// The kinds of an account that protect assets, for one transaction.
 pub(in super::super) struct AssetKinds {
     kinds: HashMap<i64, AssetKind>,
-    categories: Vec<Label>,
 }
 
 /// A kind of tasks that protect assets.
@@ -42,12 +41,7 @@ impl AssetKinds {
             let is_seeding = task_type.as_str().contains("seeding");
             (id, AssetKind { category, task_type, is_seeding })
         });
-        Ok(Self { kinds: kinds.collect(), categories: rules.assets.categories.clone() })
-    }
-
-    /// Whether tasks of the category protect assets.
-    pub(super) fn protects(&self, category: &str) -> bool {
-        self.categories.iter().any(|word| word.as_str() == category)
+        Ok(Self { kinds: kinds.collect() })
     }
 
     pub(super) fn get(&self, kind: i64) -> Option<&AssetKind> {

@@ -56,6 +56,7 @@ mod ends;
 mod evaluation;
 mod evidence;
 mod filter;
+mod groups;
 mod interval;
 mod kinds;
 mod labels;

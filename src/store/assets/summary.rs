@@ -6,6 +6,7 @@ use super::super::account::AccountState;
 use super::super::{Result, Rules};
 use super::ends::{EndedRow, read_end};
 use super::evidence::{self, Evidence};
+use super::groups::Groups;
 use super::kinds::{AssetKinds, AssetTypes};
 use super::objective::{Judged, Objectives, Subject};
 use super::retention;
@@ -71,14 +72,25 @@ impl<'a> Summaries<'a> {
     /// Computes the summary of one asset from its rows, unless no row that was created and has ended until then can change
     /// it.
     pub(super) fn recompute(&mut self, entity: i64, category: &Label, until: i64) -> Result<()> {
-        let key = (self.account, entity, category.as_str());
-        let stored = table::find(self.db, key)?;
+        let stored = table::find(self.db, (self.account, entity, category.as_str()))?;
         let is_settled =
             |(stored, has_kept_rows): &(Summary, bool)| until < stored.settled_before && !has_kept_rows;
         if stored.as_ref().is_some_and(is_settled) {
             return Ok(());
         }
-        let Some(evidence) = evidence::read(self.db, self.account, (entity, category), self.kinds)? else {
+        let evidence = evidence::read(self.db, self.account, (entity, category), self.kinds)?;
+        self.replace((entity, category), stored, evidence)
+    }
+
+    /// Writes what differs from the stored summary, if there is one.
+    fn replace(
+        &mut self,
+        (entity, category): (i64, &Label),
+        stored: Option<(Summary, bool)>,
+        evidence: Option<Evidence>,
+    ) -> Result<()> {
+        let key = (self.account, entity, category.as_str());
+        let Some(evidence) = evidence else {
             if stored.is_some() {
                 table::remove(self.db, key)?;
                 self.removed.assets += 1;
@@ -110,13 +122,16 @@ impl<'a> Summaries<'a> {
     pub(super) fn rebuild(&mut self, after: i64) -> Result<Option<i64>> {
         let entities = table::entities(self.db, self.account, (after, ENTITIES_AT_ONCE))?;
         for entity in &entities {
-            let mut categories = table::stored_categories(self.db, self.account, *entity)?;
-            categories.retain(|word| !self.kinds.protects(word));
-            for word in categories {
-                table::remove(self.db, (self.account, *entity, &word))?;
+            let mut stored = table::of_entity(self.db, self.account, *entity)?;
+            let groups = Groups::read(self.db, *entity)?;
+            for category in groups.categories(self.kinds) {
+                let of = (*entity, &category);
+                let evidence = evidence::of(self.db, self.account, of, (&groups, self.kinds))?;
+                self.replace(of, stored.remove(category.as_str()), evidence)?;
             }
-            for category in evidence::categories(self.db, *entity, self.kinds)? {
-                self.recompute(*entity, &category, i64::MAX)?;
+            // Its tasks protect nothing any more.
+            for category in stored.keys() {
+                table::remove(self.db, (self.account, *entity, category))?;
             }
         }
         Ok(entities.last().copied())

@@ -1,6 +1,8 @@
 //! The table `asset` with the table `asset_failure`: one row for each asset, derived from its tasks.
 
-use rusqlite::{Connection, OptionalExtension};
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::super::Result;
 use super::ends::EndedRow;
@@ -21,32 +23,35 @@ pub(super) struct Summary {
     pub(super) settled_before: i64,
 }
 
+const COLUMNS: &str =
+    "asset_type, parent, completed, since, objective, late_from, attempted, failing_since, newest_change,
+    settled_before, kept";
+
 /// Account, entity, category.
 pub(super) type Key<'a> = (i64, i64, &'a str);
 
 /// The summary of an asset, and whether rows of it are kept that are older than the retention.
 pub(super) fn find(db: &Connection, key: Key<'_>) -> Result<Option<(Summary, bool)>> {
-    let mut query = db.prepare_cached(
-        "SELECT asset_type, parent, completed, since, objective, late_from, attempted, failing_since, newest_change,
-                settled_before, kept
-         FROM asset WHERE account = ?1 AND entity = ?2 AND category = ?3",
-    )?;
-    let found = query.query_row(key, |row| {
-        let summary = Summary {
-            asset_type: row.get(0)?,
-            parent: row.get(1)?,
-            completed: row.get(2)?,
-            since: row.get(3)?,
-            objective: row.get(4)?,
-            late_from: row.get(5)?,
-            is_attempted: row.get(6)?,
-            failing_since: row.get(7)?,
-            newest_change: row.get(8)?,
-            settled_before: row.get(9)?,
-        };
-        Ok((summary, row.get(10)?))
-    });
-    Ok(found.optional()?)
+    let mut query = db.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM asset WHERE account = ?1 AND entity = ?2 AND category = ?3"
+    ))?;
+    Ok(query.query_row(key, read).optional()?)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<(Summary, bool)> {
+    let summary = Summary {
+        asset_type: row.get(0)?,
+        parent: row.get(1)?,
+        completed: row.get(2)?,
+        since: row.get(3)?,
+        objective: row.get(4)?,
+        late_from: row.get(5)?,
+        is_attempted: row.get(6)?,
+        failing_since: row.get(7)?,
+        newest_change: row.get(8)?,
+        settled_before: row.get(9)?,
+    };
+    Ok((summary, row.get(10)?))
 }
 
 pub(super) fn write(db: &Connection, (account, entity, category): Key<'_>, summary: &Summary) -> Result<()> {
@@ -139,10 +144,16 @@ pub(super) fn remove_row(db: &Connection, account: i64, row: &EndedRow) -> Resul
     Ok(())
 }
 
-/// The categories in which the entity has a summary.
-pub(super) fn stored_categories(db: &Connection, account: i64, entity: i64) -> Result<Vec<String>> {
-    let mut query = db.prepare_cached("SELECT category FROM asset WHERE account = ?1 AND entity = ?2")?;
-    let rows = query.query_map((account, entity), |row| row.get(0))?;
+/// The summaries of an entity by their category, each with whether older rows are kept.
+pub(super) fn of_entity(
+    db: &Connection,
+    account: i64,
+    entity: i64,
+) -> Result<HashMap<String, (Summary, bool)>> {
+    let mut query = db.prepare_cached(&format!(
+        "SELECT {COLUMNS}, category FROM asset WHERE account = ?1 AND entity = ?2"
+    ))?;
+    let rows = query.query_map((account, entity), |row| Ok((row.get(11)?, read(row)?)))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
