@@ -5,7 +5,8 @@
 //!
 //! A module imports only from those above it in this list, and a test (`tests/layers.rs`) keeps it so:
 //!
-//! 1. [`time`], [`task`], [`config`]: two clocks, what a task is, what the user configured.
+//! 1. [`files`], [`time`], [`task`], [`config`]: bounded reading of files, two clocks, what a task is, what the user
+//!    configured.
 //! 2. [`store`]: the replica: a local copy of the task list in SQLite, and the queries behind every number.
 //! 3. [`clumio`]: the client: wire types, pages, retries, the rate limit.
 //! 4. [`poll`]: one pass over the API, and why it loses no task and counts none twice.
@@ -20,6 +21,7 @@
 pub mod cli;
 pub mod clumio;
 pub mod config;
+pub mod files;
 pub mod http;
 pub mod metrics;
 pub mod poll;

@@ -24,7 +24,7 @@ mod wire;
 
 pub use client::{Client, Options};
 pub use error::{Error, Reason};
-pub use transport::{SetupError, Transports};
+pub use transport::{MAX_BUNDLE_BYTES, SetupError, Transports};
 
 use std::time::Duration;
 

@@ -12,8 +12,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::{File, Metadata};
-use std::io::Read;
+use std::fs::Metadata;
 use std::mem;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -29,6 +28,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::Observer;
 use crate::config::TokenSource;
+use crate::files;
 use crate::time::Timestamp;
 
 /// The largest file that is taken for a token, in bytes. Tokens of this API have about a thousand.
@@ -98,17 +98,7 @@ fn bearer(text: &[u8]) -> Result<SecretString, String> {
 }
 
 fn read_file(path: &Path) -> Result<SecretString, String> {
-    // Opening a pipe would block until somebody writes to it.
-    if !path.metadata().map_err(|e| e.to_string())?.is_file() {
-        return Err("it is not a file".into());
-    }
-    let mut text = Vec::new();
-    let file = File::open(path).map_err(|e| e.to_string())?;
-    file.take(MAX_BYTES + 1).read_to_end(&mut text).map_err(|e| e.to_string())?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(format!("it is larger than {MAX_BYTES} bytes"));
-    }
-    bearer(&text)
+    bearer(&files::read(path, MAX_BYTES).map_err(|error| error.to_string())?)
 }
 
 // === impl TokenSource ===

@@ -14,6 +14,10 @@ use url::Url;
 
 use super::fault::causes;
 use crate::config::is_loopback;
+use crate::files;
+
+/// The largest `ca_file`, in bytes. The bundles of operating systems have a quarter of a megabyte.
+pub const MAX_BUNDLE_BYTES: u64 = 4 << 20;
 
 const USER_AGENT: &str = concat!("clumio-exporter/", env!("CARGO_PKG_VERSION"));
 
@@ -62,7 +66,7 @@ fn cause(error: &reqwest::Error) -> String {
 }
 
 fn certificates(path: &Path) -> Result<Vec<Certificate>, String> {
-    let bundle = std::fs::read(path).map_err(|e| e.to_string())?;
+    let bundle = files::read(path, MAX_BUNDLE_BYTES).map_err(|error| error.to_string())?;
     let certificates = Certificate::from_pem_bundle(&bundle).map_err(|e| cause(&e))?;
     if certificates.is_empty() {
         return Err("there is no certificate in it".into());

@@ -4,13 +4,15 @@
 //! says of that line is passed on.
 
 use std::error::Error as StdError;
-use std::fs;
-use std::io;
 use std::path::Path;
 
 use config::{FileFormat, Format, Map, Value, ValueKind};
 
 use super::error::Problems;
+use crate::files::{self, FileError};
+
+/// The largest config file, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Reads the file; none if it cannot be read, and then `problems` says why.
 pub(super) fn read(path: &Path, problems: &mut Problems) -> Option<Map<String, Value>> {
@@ -45,14 +47,9 @@ fn text(path: &Path) -> Result<String, String> {
             "{shown}: a config file is TOML, not .{extension}; rename it to .toml, and its content too"
         ));
     }
-    fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => format!("{shown}: no such file; --config.file must name a TOML file"),
-        io::ErrorKind::InvalidData => format!("{shown}: not UTF-8 text; --config.file must name a TOML file"),
-        io::ErrorKind::IsADirectory => format!("{shown}: a directory; --config.file must name a TOML file"),
-        io::ErrorKind::PermissionDenied => {
-            format!("{shown}: permission denied; let the user that runs clumio-exporter read it")
-        }
-        _ => format!("{shown}: cannot be read: {error}"),
+    files::read_text(path, MAX_BYTES).map_err(|error| match error {
+        FileError::Denied | FileError::Timeout | FileError::System(_) => format!("{shown}: {error}"),
+        _ => format!("{shown}: {error}; --config.file must name a TOML file"),
     })
 }
 

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::clumio::{Client, Observer, Options as ApiOptions, SetupError, Transports};
+use crate::clumio::{Client, MAX_BUNDLE_BYTES, Observer, Options as ApiOptions, SetupError, Transports};
 use crate::config::{Account, Settings};
+use crate::files;
 use crate::poll::Options as PollOptions;
 use crate::store::{Identity, Rules};
 use crate::time::Clock;
@@ -59,7 +60,7 @@ impl Plan {
             request_timeout: settings.poll.request_timeout,
             max_response_bytes: settings.limits.max_response_bytes,
             options,
-            authorities: account.ca_file.as_ref().and_then(|path| std::fs::read(path).ok()),
+            authorities: account.ca_file.as_ref().and_then(|path| files::read(path, MAX_BUNDLE_BYTES).ok()),
         }
     }
 

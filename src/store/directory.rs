@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Error, Result};
+use crate::files::{self, FileError};
 use crate::time::Timestamp;
 
 const DATABASE: &str = "replica.db";
@@ -49,6 +50,10 @@ impl Directory {
         }
         refuse_network_file_system(path)?;
         let lock_path = path.join(LOCK);
+        for file in [&lock_path, &path.join(DATABASE), &path.join(format!("{DATABASE}-wal"))] {
+            let refused = |error: FileError| Error::Unusable { path: file.clone(), why: error.to_string() };
+            files::ensure_regular(file).map_err(refused)?;
+        }
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).create(true).truncate(false).mode(PRIVATE_FILE);
         let lock = options.open(&lock_path);

@@ -23,6 +23,14 @@ pub enum Error {
         /// What it is on.
         file_system: &'static str,
     },
+    /// What is there is no file.
+    #[error("cannot use {} as a part of the state: {why}; move it away, or choose another state.directory", path.display())]
+    Unusable {
+        /// What is there.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A file operation failed.
     #[error("cannot {doing} {}: {why}; let the user that runs clumio-exporter read and write it", path.display())]
     Io {

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import accounts
+import assets
 import history
 import program
 import replica
@@ -24,6 +25,7 @@ FIGURES = {
     "history": history.history,
     "window": replica.window,
     "ready": replica.ready,
+    "assets": assets.assets,
     "one_account": accounts.one_account,
     "many_accounts": accounts.many_accounts,
     "size": program.size,

@@ -14,6 +14,7 @@ mod dashboard;
 mod exact;
 mod exposition;
 mod external_url;
+mod files;
 mod flips;
 mod harness;
 mod heads;

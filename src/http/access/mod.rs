@@ -7,8 +7,6 @@ mod rate;
 pub(super) mod signatures;
 pub(super) mod tls;
 
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,6 +21,7 @@ use login::{Login, Refusal};
 use rate::Bucket;
 
 use crate::config::{Clients, Header, WebConfig};
+use crate::files;
 
 /// The paths that everybody may ask for, however many others ask: a kubelet cannot log in, and restarts what does not
 /// answer.
@@ -53,14 +52,7 @@ pub(super) fn read_config(file: &Path) -> Result<WebConfig, Problems> {
 
 /// The text of a file; else what is wrong with it.
 fn read_text(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_string(&mut text));
-    match read {
-        Ok(read) if read as u64 > MOST_BYTES => Err("is larger than 1 MiB".to_owned()),
-        Ok(_) => Ok(text),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err("is not UTF-8 text".to_owned()),
-        Err(error) => Err(error.to_string()),
-    }
+    files::read_text(path, MOST_BYTES).map_err(|error| error.to_string())
 }
 
 // === impl Access ===

@@ -2,6 +2,7 @@
 //!
 //! - `bench-parts fixed PLAIN GZIP` serves the bytes of two files.
 //! - `bench-parts world KINDS` serves a simulated API with so many kinds of tasks more.
+//! - `bench-parts assets NUMBER` serves a simulated API with so many assets.
 //! - `bench-parts read PAGE TIMES` reads a page of the API so often, as the client does.
 //! - `bench-parts deserialize PAGE TIMES` has `serde_json` read its rows into the client's wire type.
 
@@ -21,6 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["fixed", plain, gzip] => Ok(server::run(Path::new(plain), Path::new(gzip))?),
         ["world", kinds] => Ok(world::run(kinds.parse()?)?),
+        ["assets", number] => Ok(world::assets(number.parse()?)?),
         ["read", page, times] => repeat(page, times, api::read),
         ["deserialize", page, times] => repeat(page, times, api::deserialize),
         _ => Err("unknown arguments; see the head of tests/bench/parts/main.rs".into()),
