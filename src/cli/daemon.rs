@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use super::logs::{self, Level};
+use super::logs::{self, Logs};
 use super::reload::{Load, Reloader, Sites};
 use super::service;
 use crate::config::{ExternalUrl, Settings};
@@ -34,7 +34,7 @@ pub(super) struct Signals {
 pub(super) struct Daemon {
     load: Load,
     settings: Settings,
-    level: Level,
+    logs: Logs,
     signals: Signals,
     hangup: Signal,
     listener: TcpListener,
@@ -49,14 +49,14 @@ impl Daemon {
     pub(super) fn bind(load: Load) -> Result<Self, Box<dyn Error>> {
         let hangup = signal(SignalKind::hangup())?;
         let settings = load()?;
-        let level = logs::init(settings.log);
+        let logs = logs::init(settings.log);
         let signals = Signals::new()?;
         let gate = Gate::new();
         let opened =
             gate.read(settings.web.config_file.as_deref()).map_err(|problems| problems.join("\n"))?;
         gate.install(opened);
         let listener = http::listen(&settings.web.listen_address)?;
-        Ok(Self { load, settings, level, signals, hangup, listener, gate })
+        Ok(Self { load, settings, logs, signals, hangup, listener, gate })
     }
 
     /// Where it listens.
@@ -76,8 +76,10 @@ impl Daemon {
 
     /// Polls, serves and reloads until a signal.
     pub(super) async fn run(self) -> Result<(), Box<dyn Error>> {
-        let Self { load, settings, level, mut signals, hangup, listener, gate } = self;
+        let Self { load, settings, logs, mut signals, hangup, listener, gate } = self;
         let exposition = Arc::new(Exposition::new());
+        let dropped = logs.dropped();
+        exposition.count_dropped_log_lines(move || dropped.count());
         let prepared = spawn_blocking({
             let (settings, exposition) = (settings.clone(), Arc::clone(&exposition));
             move || prepare(&settings, exposition)
@@ -106,7 +108,7 @@ impl Daemon {
         let reloader = Reloader {
             load,
             settings,
-            level,
+            level: logs.level(),
             accounts: Arc::clone(&accounts),
             sites,
             front: Arc::clone(&front),

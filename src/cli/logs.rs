@@ -1,38 +1,114 @@
 //! Logs: on standard error, as logfmt or JSON.
 //!
-//! The level is the exporter's own. Libraries log from warnings on only: their debug output shows requests whole, and
-//! a log must never show the token.
+//! The level is the exporter's own. Libraries log from warnings on only: their debug output shows requests with their
+//! headers, and a log must never show the token. As clients can provoke them, their warnings are limited in number.
+//!
+//! Logging never blocks: lines wait in memory for a thread that writes them. If the reader of standard error does not keep
+//! up, lines are dropped and counted.
 
 use std::io;
 use std::panic;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tracing::level_filters::LevelFilter;
+use tracing::subscriber::Interest;
+use tracing::{Metadata, Subscriber};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::layer::{Context, Filter, SubscriberExt};
 use tracing_subscriber::reload::{self, Handle};
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::{Log, LogFormat, LogLevel};
 
+/// Lines that wait to be written at most, some 200 KiB.
+const MAX_WAITING_LINES: usize = 1_024;
+
+/// Lines of libraries that are written in each period.
+const MAX_LIBRARY_LINES: u32 = 10;
+const PERIOD: Duration = Duration::from_mins(1);
+
+const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
+
+/// The log of the process. When it is dropped, waiting lines are written, for about a second at most.
+pub(super) struct Logs {
+    level: Level,
+    dropped: DroppedLines,
+    _writer: WorkerGuard,
+}
+
 /// The level of the log, which can be changed while the process runs.
 #[derive(Debug, Clone)]
 pub(super) struct Level(Handle<Targets, Registry>);
 
+/// How many lines were dropped.
+#[derive(Debug, Clone)]
+pub(super) struct DroppedLines {
+    by_writer: ErrorCounter,
+    of_libraries: Arc<AtomicU64>,
+}
+
+/// Limits the lines of libraries.
+#[derive(Debug, Default)]
+struct LibraryLimit {
+    period: Mutex<Option<(Instant, u32)>>,
+    dropped: Arc<AtomicU64>,
+}
+
 /// Starts to log; once in a process.
-pub(super) fn init(log: Log) -> Level {
+pub(super) fn init(log: Log) -> Logs {
+    let writer = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_WAITING_LINES);
+    let (writer, guard) = writer.thread_name("log").finish(io::stderr());
+    let limit = LibraryLimit::default();
+    let dropped =
+        DroppedLines { by_writer: writer.error_counter(), of_libraries: Arc::clone(&limit.dropped) };
     let (filter, handle) = reload::Layer::new(filter(log.level));
-    let layer: Box<dyn Layer<Registry> + Send + Sync> = match log.format {
-        LogFormat::Logfmt => Box::new(tracing_logfmt::builder().layer().with_writer(io::stderr)),
-        LogFormat::Json => Box::new(fmt::layer().json().flatten_event(true).with_writer(io::stderr)),
-    };
     // Only a second call fails, and then logs are set up already.
-    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(layer(log.format, writer).with_filter(limit).with_filter(filter))
+        .try_init();
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, message = panic.payload_as_str(), "panic");
     }));
-    Level(handle)
+    Logs { level: Level(handle), dropped, _writer: guard }
+}
+
+fn layer(format: LogFormat, writer: NonBlocking) -> Box<dyn Layer<Registry> + Send + Sync> {
+    match format {
+        LogFormat::Logfmt => Box::new(tracing_logfmt::builder().layer().with_writer(writer)),
+        LogFormat::Json => Box::new(fmt::layer().json().flatten_event(true).with_writer(writer)),
+    }
+}
+
+fn filter(of_exporter: LogLevel) -> Targets {
+    let of_exporter = level(of_exporter);
+    Targets::new().with_target(OWN_TARGET, of_exporter).with_default(of_exporter.min(LevelFilter::WARN))
+}
+
+fn level(level: LogLevel) -> LevelFilter {
+    match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
+    }
+}
+
+// === impl Logs ===
+
+impl Logs {
+    pub(super) fn level(&self) -> Level {
+        self.level.clone()
+    }
+
+    pub(super) fn dropped(&self) -> DroppedLines {
+        self.dropped.clone()
+    }
 }
 
 // === impl Level ===
@@ -45,19 +121,52 @@ impl Level {
     }
 }
 
-fn filter(of_exporter: LogLevel) -> Targets {
-    let of_exporter = level(of_exporter);
-    Targets::new()
-        .with_target(env!("CARGO_CRATE_NAME"), of_exporter)
-        .with_default(of_exporter.min(LevelFilter::WARN))
+// === impl DroppedLines ===
+
+impl DroppedLines {
+    /// How many lines were dropped since the start.
+    pub(super) fn count(&self) -> u64 {
+        self.by_writer.dropped_lines() as u64 + self.of_libraries.load(Ordering::Relaxed)
+    }
 }
 
-fn level(level: LogLevel) -> LevelFilter {
-    match level {
-        LogLevel::Error => LevelFilter::ERROR,
-        LogLevel::Warn => LevelFilter::WARN,
-        LogLevel::Info => LevelFilter::INFO,
-        LogLevel::Debug => LevelFilter::DEBUG,
-        LogLevel::Trace => LevelFilter::TRACE,
+// === impl LibraryLimit ===
+
+impl LibraryLimit {
+    /// Whether one more line is within the limit.
+    fn takes(&self, now: Instant) -> bool {
+        let mut period = self.period.lock().unwrap_or_else(PoisonError::into_inner);
+        let (begin, lines) =
+            period.filter(|(begin, _)| now.duration_since(*begin) < PERIOD).unwrap_or((now, 0));
+        let is_taken = lines < MAX_LIBRARY_LINES;
+        *period = Some((begin, lines + u32::from(is_taken)));
+        if !is_taken {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+        is_taken
+    }
+}
+
+impl<S: Subscriber> Filter<S> for LibraryLimit {
+    fn enabled(&self, metadata: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        metadata.is_span() || metadata.target().starts_with(OWN_TARGET) || self.takes(Instant::now())
+    }
+
+    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if metadata.target().starts_with(OWN_TARGET) { Interest::always() } else { Interest::sometimes() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_have_ten_lines_a_minute() {
+        let (limit, start) = (LibraryLimit::default(), Instant::now());
+        let taken =
+            |seconds: u64| (0..20).filter(|_| limit.takes(start + Duration::from_secs(seconds))).count();
+        assert_eq!([taken(0), taken(59), taken(60), taken(119), taken(500)], [10, 0, 10, 0, 10]);
+        assert_eq!(limit.dropped.load(Ordering::Relaxed), 70);
     }
 }

@@ -20,6 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use daemon::{Daemon, Signals};
 use flags::{Cli, Command};
+use logs::Logs;
 
 use crate::config::{self, Environment, Flags, Settings};
 use crate::metrics::Exposition;
@@ -62,9 +63,13 @@ async fn command(cli: &Cli) -> Result<ExitCode, Box<dyn Error>> {
         }
         Some(Command::Demo) => demo::run(&flags).await?,
         Some(Command::Check) => {
-            return unless_stopped(check::run(&load(&flags)?, flags.config_file.as_deref())).await;
+            let (settings, _logs) = load(&flags)?;
+            return unless_stopped(check::run(&settings, flags.config_file.as_deref())).await;
         }
-        Some(Command::Once) => return unless_stopped(once(&load(&flags)?)).await,
+        Some(Command::Once) => {
+            let (settings, _logs) = load(&flags)?;
+            return unless_stopped(once(&settings)).await;
+        }
         Some(Command::Probe { ready }) => return probe::run(&flags, *ready).await,
         Some(Command::Simulate(args)) => match cli.common.given() {
             Some(flag) => return Err(format!("simulate has no use for {flag}; see simulate --help").into()),
@@ -89,10 +94,11 @@ fn runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()
 }
 
-fn load(flags: &Flags) -> Result<Settings, config::Error> {
+/// The settings, with the log that they ask for.
+fn load(flags: &Flags) -> Result<(Settings, Logs), config::Error> {
     let settings = config::load(flags, &Environment::of_process())?;
-    logs::init(settings.log);
-    Ok(settings)
+    let logs = logs::init(settings.log);
+    Ok((settings, logs))
 }
 
 /// Polls every account once and prints the page; fails if one of them did.

@@ -8,6 +8,7 @@ mod assets;
 mod families;
 mod family;
 mod gzip;
+mod host;
 mod page;
 mod recent;
 mod reloads;
@@ -15,8 +16,8 @@ mod requests;
 mod tasks;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -48,6 +49,7 @@ pub struct Exposition {
     reloads: Reloads,
     store: ArcSwapOption<StoreStatus>,
     external_url: ArcSwapOption<String>,
+    dropped_log_lines: OnceLock<host::DroppedLines>,
     cache: page::Cache,
 }
 
@@ -77,6 +79,7 @@ impl Exposition {
             reloads,
             store: ArcSwapOption::empty(),
             external_url: ArcSwapOption::empty(),
+            dropped_log_lines: OnceLock::new(),
             cache: page::Cache::default(),
         }
     }
@@ -154,6 +157,12 @@ impl Exposition {
         self.external_url.store(url.map(|url| Arc::new(url.to_owned())));
     }
 
+    /// Publishes how many lines of the log were dropped.
+    pub fn count_dropped_log_lines(&self, count: impl Fn() -> u64 + Send + Sync + 'static) {
+        // Only a second log would find it set.
+        let _ = self.dropped_log_lines.set(Box::new(count));
+    }
+
     fn change(&self, change: impl Fn(&mut Vec<Arc<Account>>)) {
         self.accounts.rcu(|accounts| {
             let mut accounts = Vec::clone(accounts);
@@ -184,6 +193,7 @@ impl Exposition {
             if let Some(url) = self.external_url.load_full() {
                 families::write_web_info(&url, page);
             }
+            host::write_log(&self.dropped_log_lines, page);
             if let Some(status) = self.store.load_full() {
                 families::write_store(*status, page);
             }

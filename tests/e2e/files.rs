@@ -64,7 +64,8 @@ async fn a_web_config_and_a_certificate_that_block_are_refused() {
     fs::remove_file(&web).expect("the pipe must be there");
     let key = config.path().join("key.pem");
     pipe(&key);
-    fs::write(&web, "tls_server_config:\n  cert_file: key.pem\n  key_file: key.pem\n").expect("it must be written");
+    fs::write(&web, "tls_server_config:\n  cert_file: key.pem\n  key_file: key.pem\n")
+        .expect("it must be written");
     refused(config.command(), &key).await;
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clumio_exporter::simulator::{Fault, Faults, Options};
 
 use crate::harness::{ACCOUNT, Api, Config, DEADLINE, Exporter, FAST, eventually, serving};
+use crate::page::Page;
 use crate::process::{BINARY, Process, TOKEN, binary, signal};
 
 /// Two seconds are promised; the rest is for a machine that runs many tests at once.
@@ -136,4 +137,29 @@ async fn it_says_which_version_it_is_and_what_it_can_do() {
     let wrong = Process::start(binary(&["--web.listen-adress=:1"])).ended(DEADLINE).await;
     assert_eq!(wrong.status.code(), Some(2), "{wrong:?}");
     assert!(wrong.stderr.contains("--web.listen-address"), "{wrong:?}");
+}
+
+/// A reader of the log that hangs, such as a terminal that was stopped or a collector that is full, must stop nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_nobody_reads_stops_nothing_and_its_dropped_lines_are_counted() {
+    let api = Api::resting().await;
+    let keys = format!("{FAST}web.enable_lifecycle = true\n");
+    let mut exporter = Exporter::following(&api, &keys).await;
+    exporter.process.stall_log();
+    // The refusal names the key, so a few lines fill the pipe.
+    let key = "k".repeat(8_000);
+    exporter.config.replace(&keys, &format!("{keys}poll.{key} = 1\n"));
+    exporter.config.file();
+    let dropped =
+        |page: &Page| page.get("clumio_exporter_log_lines_dropped_total").is_some_and(|count| count > 0.0);
+    while !dropped(&exporter.scrape().await) {
+        for _ in 0..100 {
+            assert_eq!(exporter.post_reload(&[]).await.0, 500);
+        }
+    }
+    exporter.polls(ACCOUNT, 2).await;
+    assert_eq!(exporter.get("/-/healthy").await.status(), 200);
+    exporter.process.signal("TERM");
+    let ended = exporter.process.ended(STOPS_WITHIN).await;
+    assert_eq!(ended.status.code(), Some(0));
 }

@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct Ended {
 /// What a process has written to one of its streams so far.
 struct Stream {
     bytes: Arc<Mutex<Vec<u8>>>,
+    /// Whether it is not read.
+    is_stalled: Arc<AtomicBool>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -68,6 +71,11 @@ impl Process {
     /// Waits for what `find` finds in the standard error.
     pub async fn says<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
         eventually(what, DEADLINE, async || find(&self.stderr())).await
+    }
+
+    /// Does not read the standard error any more, until the end.
+    pub fn stall_log(&self) {
+        self.stderr.is_stalled.store(true, Ordering::Relaxed);
     }
 
     /// Sends a signal, by its name.
@@ -118,14 +126,18 @@ pub fn signal(process: u32, name: &str) {
 impl Stream {
     fn of(mut source: impl Read + Send + 'static) -> Self {
         let bytes = Arc::<Mutex<Vec<u8>>>::default();
-        let sink = Arc::clone(&bytes);
+        let is_stalled = Arc::<AtomicBool>::default();
+        let (sink, stalled) = (Arc::clone(&bytes), Arc::clone(&is_stalled));
         let reader = std::thread::spawn(move || {
             let mut chunk = [0; 4096];
             while let Ok(read @ 1..) = source.read(&mut chunk) {
                 sink.lock().expect("no reader must panic").extend_from_slice(&chunk[..read]);
+                while stalled.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(10));
+                }
             }
         });
-        Self { bytes, reader: Some(reader) }
+        Self { bytes, is_stalled, reader: Some(reader) }
     }
 
     fn text(&self) -> String {
@@ -134,6 +146,7 @@ impl Stream {
 
     /// Reads what is left of the stream of a process that has ended.
     fn end(&mut self) {
+        self.is_stalled.store(false, Ordering::Relaxed);
         if let Some(reader) = self.reader.take() {
             reader.join().expect("no reader must panic");
         }

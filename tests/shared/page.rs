@@ -23,6 +23,7 @@ pub struct Family {
 /// A page with every family on it: one account with a task of one kind, whose syncs are half done.
 pub fn page() -> String {
     let exposition = Exposition::new();
+    exposition.count_dropped_log_lines(|| 0);
     let syncs = SyncObserver::new(|| SyncProgress { initial: Some(0.5), history: Some(0.5) });
     let account = exposition.add_account("docs", Duration::from_mins(1), DAY, &syncs);
     account.token_expires(Some(Timestamp::UNIX_EPOCH));
