@@ -1,19 +1,23 @@
-//! What is served right now: a reload puts another site in place of it, while requests go on.
+//! Answers requests by the current site, which a reload replaces while requests go on.
 //!
-//! A request is answered whole by the site that was there when it came.
+//! A request is answered by the site that was there when it came.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{Method, StatusCode};
+use axum::http::header::HOST;
+use axum::http::{Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
+use futures::FutureExt;
 use tower::ServiceExt;
 
 use super::access::OPEN_PATHS;
+use super::open::OpenConnections;
 use super::prefix::Prefix;
+use super::slots::{Slot, SlotKind, Slots};
 use super::{Gate, Site, pages, router};
 use crate::config::ExternalUrl;
 use crate::metrics::Exposition;
@@ -27,6 +31,7 @@ pub struct Front {
     current: ArcSwap<Shown>,
     gate: Arc<Gate>,
     exposition: Arc<Exposition>,
+    connections: Arc<OpenConnections>,
 }
 
 /// A site that is ready to be asked.
@@ -36,10 +41,9 @@ struct Shown {
     telemetry_path: String,
     prefix: Prefix,
     routes: Router,
-    /// How many more scrapes may be answered at once.
-    scrapes: Semaphore,
-    /// How many more requests for anything else may be answered at once.
-    pages: Semaphore,
+    scrapes: Slots,
+    /// For anything but scrapes and health.
+    pages: Slots,
 }
 
 // === impl Front ===
@@ -49,12 +53,14 @@ impl Front {
     #[must_use]
     pub fn new(site: Site, gate: Arc<Gate>) -> Arc<Self> {
         let exposition = Arc::clone(&site.exposition);
-        Arc::new(Self { current: ArcSwap::from_pointee(Shown::new(site)), gate, exposition })
+        let connections = Arc::<OpenConnections>::default();
+        let current = ArcSwap::from_pointee(Shown::new(site, &connections));
+        Arc::new(Self { current, gate, exposition, connections })
     }
 
     /// Shows `site` from the next request on.
     pub fn show(&self, site: Site) {
-        self.current.store(Arc::new(Shown::new(site)));
+        self.current.store(Arc::new(Shown::new(site, &self.connections)));
     }
 
     /// Who is let in.
@@ -63,14 +69,31 @@ impl Front {
         &self.gate
     }
 
+    /// The open connections of its server.
+    pub(super) fn connections(&self) -> &Arc<OpenConnections> {
+        &self.connections
+    }
+
     /// Reads the web config again whenever it changes, for ever, and publishes whether it is in use.
     pub(super) async fn watch(self: Arc<Self>) {
         let tell = |is_in_use| self.exposition.web_config_read(is_in_use);
         Arc::clone(&self.gate).watch(tell).await;
     }
 
-    /// Answers by what is current.
-    pub(super) async fn answer(&self, mut request: Request) -> Response {
+    /// Answers by what is current. A panic is answered with 500; the log has it.
+    pub(super) async fn answer(&self, request: Request) -> Response {
+        let answered = AssertUnwindSafe(self.answer_unless_panicking(request)).catch_unwind().await;
+        answered.unwrap_or_else(|_| {
+            self.exposition.count_http_panic();
+            let message = "the exporter panicked while it answered; see its log\n";
+            (StatusCode::INTERNAL_SERVER_ERROR, message).into_response()
+        })
+    }
+
+    async fn answer_unless_panicking(&self, mut request: Request) -> Response {
+        if !has_one_host(&request) {
+            return (StatusCode::BAD_REQUEST, "a request must have one Host header\n").into_response();
+        }
         let site = self.current.load_full();
         site.prefix.remove_from(&mut request, &site.telemetry_path);
         let access = self.gate.current();
@@ -83,43 +106,68 @@ impl Front {
     }
 }
 
+/// Whether the request names its host once (RFC 9112, section 3.2).
+fn has_one_host(request: &Request) -> bool {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
+}
+
 // === impl Shown ===
 
 impl Shown {
-    fn new(site: Site) -> Self {
+    fn new(site: Site, connections: &Arc<OpenConnections>) -> Self {
         site.exposition.external_url_is(site.external_url.as_ref().map(ExternalUrl::as_str));
         Self {
             exposition: Arc::clone(&site.exposition),
             telemetry_path: site.telemetry_path.clone(),
             prefix: site.prefix(),
-            scrapes: Semaphore::new(site.max_requests),
-            pages: Semaphore::new(MAX_PAGES),
+            scrapes: Slots::new(SlotKind::Scrape, site.max_requests, Arc::clone(connections)),
+            pages: Slots::new(SlotKind::Page, MAX_PAGES, Arc::clone(connections)),
             routes: router(site),
         }
     }
 
-    /// Answers 503 instead of keeping a client waiting: Prometheus counts that as a failed scrape and says so. But a
-    /// kubelet must be answered however many others ask.
-    async fn answer(&self, request: Request) -> Response {
+    /// Answers 503 rather than keeping a client waiting for long: Prometheus reports that as a failed scrape. But a kubelet
+    /// must be answered however many others ask.
+    async fn answer(&self, mut request: Request) -> Response {
         if OPEN_PATHS.contains(&request.uri().path()) {
             return self.route(request).await;
         }
-        let (slots, message) = if request.uri().path() == self.telemetry_path {
+        let is_scrape = request.uri().path() == self.telemetry_path;
+        let (slots, message) = if is_scrape {
             (&self.scrapes, "too many requests at once (web.max_requests)\n")
         } else {
             (&self.pages, "too many pages at once; try again\n")
         };
-        let Ok(_slot) = slots.try_acquire() else {
+        let Some(slot) = slots.take().await else {
             return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
         };
-        self.route(request).await
+        // Finding the route would take an eighth of a scrape's time.
+        let mut response = if is_scrape && request.method() == Method::GET {
+            pages::metrics(&self.exposition, request.headers(), &slot).await
+        } else {
+            request.extensions_mut().insert(slot.clone());
+            self.page(request, slot.clone()).await
+        };
+        response.extensions_mut().insert(slot);
+        response
+    }
+
+    /// A page, which holds its slot until it is built: a client that goes away does not end what it has begun.
+    async fn page(&self, request: Request, slot: Slot) -> Response {
+        let routes = self.routes.clone();
+        let built = tokio::spawn(async move {
+            let Ok(response) = routes.oneshot(request).await;
+            drop(slot);
+            response
+        });
+        match built.await {
+            Ok(response) => response,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
     }
 
     async fn route(&self, request: Request) -> Response {
-        // Finding the route would take an eighth of a scrape's time.
-        if request.method() == Method::GET && request.uri().path() == self.telemetry_path {
-            return pages::metrics(&self.exposition, request.headers()).await;
-        }
         let Ok(answer) = self.routes.clone().oneshot(request).await;
         answer
     }
@@ -130,6 +178,7 @@ mod tests {
     use axum::body::Body;
 
     use super::*;
+    use crate::http::Health;
     use crate::store::{Explorer, Store};
 
     fn site() -> Site {
@@ -145,20 +194,51 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn pages_and_scrapes_have_slots_of_their_own() {
-        let shown = Shown::new(site());
+        let shown = Shown::new(site(), &Arc::default());
         let status = async |path: &str| {
             let request = Request::get(path).body(Body::empty()).expect("the request must be valid");
             shown.answer(request).await.status().as_u16()
         };
         assert_eq!([status("/metrics").await, status("/").await, status("/tasks").await], [200; 3]);
         let pages = u32::try_from(MAX_PAGES).expect("it must fit");
-        let held = shown.pages.acquire_many(pages).await.expect("the slots must be free");
+        let held = shown.pages.free().acquire_many(pages).await.expect("the slots must be free");
         assert_eq!([status("/").await, status("/api/v1/assets").await], [503; 2]);
         assert_eq!([status("/metrics").await, status("/-/healthy").await], [200; 2]);
         drop(held);
-        let _held = shown.scrapes.acquire().await.expect("the slot must be free");
+        let _held = shown.scrapes.free().acquire().await.expect("the slot must be free");
         assert_eq!([status("/metrics").await, status("/").await], [503, 200]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_counted() {
+        let health: Health = Arc::new(|| panic!("on purpose"));
+        let front = Front::new(Site { health, ..site() }, Gate::new());
+        let ask = async |path: &str| {
+            let request = Request::get(path).header(HOST, "x").body(Body::empty());
+            front.answer(request.expect("the request must be valid")).await.status().as_u16()
+        };
+        assert_eq!([ask("/-/healthy").await, ask("/-/ready").await], [500, 200]);
+        let page = String::from_utf8(front.exposition.page().plain().to_vec()).expect("it must be text");
+        assert!(page.contains("\nclumio_exporter_http_panics_total 1\n"), "{page}");
+    }
+
+    #[tokio::test]
+    async fn a_request_names_its_host_once() {
+        let front = Front::new(site(), Gate::new());
+        let ask = async |version: Version, hosts: &[&str]| {
+            let mut request =
+                Request::get("/-/ready").version(version).body(Body::empty()).expect("it must be valid");
+            for host in hosts {
+                request.headers_mut().append(HOST, host.parse().expect("it must be valid"));
+            }
+            front.answer(request).await.status().as_u16()
+        };
+        assert_eq!(ask(Version::HTTP_11, &["x"]).await, 200);
+        assert_eq!(ask(Version::HTTP_10, &[]).await, 200);
+        assert_eq!(ask(Version::HTTP_11, &[]).await, 400);
+        assert_eq!(ask(Version::HTTP_11, &["x", "x"]).await, 400);
+        assert_eq!(ask(Version::HTTP_10, &["x", "y"]).await, 400);
     }
 }

@@ -11,10 +11,12 @@ mod front;
 mod html;
 mod lifecycle;
 mod listen;
+mod open;
 mod pages;
 mod parameters;
 mod prefix;
 mod probe;
+mod slots;
 mod status;
 mod tasks;
 
@@ -22,6 +24,7 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use axum::Extension;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
@@ -36,6 +39,7 @@ pub use probe::probe;
 
 use connections::Connections;
 use prefix::Prefix;
+use slots::Slot;
 
 use crate::config::ExternalUrl;
 use crate::metrics::Exposition;
@@ -113,8 +117,8 @@ fn router(site: Site) -> Router {
 }
 
 /// For HEAD; a GET is answered before it gets here.
-async fn metrics(State(site): State<Arc<Site>>, headers: HeaderMap) -> Response {
-    pages::metrics(&site.exposition, &headers).await
+async fn metrics(State(site): State<Arc<Site>>, slot: Extension<Slot>, headers: HeaderMap) -> Response {
+    pages::metrics(&site.exposition, &headers, &slot).await
 }
 
 async fn healthy(State(site): State<Arc<Site>>) -> Response {

@@ -8,12 +8,13 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 
 use super::Site;
+use super::slots::Slot;
 use crate::metrics::{self, Exposition, Page};
 
 /// What Prometheus scrapes.
-pub(super) async fn metrics(exposition: &Arc<Exposition>, headers: &HeaderMap) -> Response {
+pub(super) async fn metrics(exposition: &Arc<Exposition>, headers: &HeaderMap, slot: &Slot) -> Response {
     let takes_gzip = accepts_gzip(headers);
-    let Some(page) = page(exposition, takes_gzip).await else {
+    let Some(page) = page(exposition, takes_gzip, slot).await else {
         return (StatusCode::INTERNAL_SERVER_ERROR, "the page could not be rendered; see the log\n")
             .into_response();
     };
@@ -24,19 +25,21 @@ pub(super) async fn metrics(exposition: &Arc<Exposition>, headers: &HeaderMap) -
     (about, page.plain()).into_response()
 }
 
-/// The page. Where rendering or compressing takes milliseconds, other requests do not wait for it.
-async fn page(exposition: &Arc<Exposition>, compressed: bool) -> Option<Arc<Page>> {
+/// The page. Where rendering or compressing takes milliseconds, other requests do not wait for it. The slot is held until
+/// that ends, even if the client goes away.
+async fn page(exposition: &Arc<Exposition>, compressed: bool, slot: &Slot) -> Option<Arc<Page>> {
     let is_ready = |page: &Arc<Page>| !compressed || page.is_compressed();
     if let Some(page) = exposition.fresh_page().filter(is_ready) {
         return Some(page);
     }
     let is_soon_rendered = exposition.is_soon_rendered(compressed);
-    let exposition = Arc::clone(exposition);
+    let (exposition, slot) = (Arc::clone(exposition), slot.clone());
     let render = move || {
         let page = exposition.page();
         if compressed {
             page.gzip();
         }
+        drop(slot);
         page
     };
     if is_soon_rendered {

@@ -1,4 +1,4 @@
-//! Families about what the exporter shares with its host: its log.
+//! Families about the process as a server: its log and its faults.
 
 use std::sync::OnceLock;
 
@@ -6,6 +6,16 @@ use super::family::Family;
 
 /// Reads how many lines of the log were dropped.
 pub(super) type DroppedLines = Box<dyn Fn() -> u64 + Send + Sync>;
+
+/// Writes how many requests panicked.
+pub(super) fn write_panics(panics: u64, page: &mut String) {
+    let mut family = Family::counter(
+        "clumio_exporter_http_panics_total",
+        "Requests that were answered with 500, because the exporter panicked.",
+    );
+    family.add(&[], panics as f64);
+    family.write(page);
+}
 
 /// Writes how many lines of the log were dropped; nothing where no log is written.
 pub(super) fn write_log(dropped: &OnceLock<DroppedLines>, page: &mut String) {

@@ -49,6 +49,7 @@ pub struct Exposition {
     reloads: Reloads,
     store: ArcSwapOption<StoreStatus>,
     external_url: ArcSwapOption<String>,
+    http_panics: AtomicU64,
     dropped_log_lines: OnceLock<host::DroppedLines>,
     cache: page::Cache,
 }
@@ -79,6 +80,7 @@ impl Exposition {
             reloads,
             store: ArcSwapOption::empty(),
             external_url: ArcSwapOption::empty(),
+            http_panics: AtomicU64::new(0),
             dropped_log_lines: OnceLock::new(),
             cache: page::Cache::default(),
         }
@@ -157,6 +159,11 @@ impl Exposition {
         self.external_url.store(url.map(|url| Arc::new(url.to_owned())));
     }
 
+    /// Counts a request whose answer panicked.
+    pub fn count_http_panic(&self) {
+        self.http_panics.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Publishes how many lines of the log were dropped.
     pub fn count_dropped_log_lines(&self, count: impl Fn() -> u64 + Send + Sync + 'static) {
         // Only a second log would find it set.
@@ -193,6 +200,7 @@ impl Exposition {
             if let Some(url) = self.external_url.load_full() {
                 families::write_web_info(&url, page);
             }
+            host::write_panics(self.http_panics.load(Ordering::Relaxed), page);
             host::write_log(&self.dropped_log_lines, page);
             if let Some(status) = self.store.load_full() {
                 families::write_store(*status, page);

@@ -4,6 +4,7 @@
 //! the numbers must be.
 
 mod alerts;
+mod attacks;
 mod audit;
 mod breakdown;
 mod browser;
