@@ -66,7 +66,8 @@ impl<L: TaskList> Poller<L> {
         let state = self.replica.load().await?.ok_or(store::Error::Replaced)?;
         let (time, covered_from) = (state.marks.time, state.marks.covered_from);
         let kept = earlier(time, self.options.rules.retention.max(self.options.lookback));
-        let target = kept.max(earlier(time, LISTED_FOR));
+        // What was committed since the poll can have moved the horizon beyond it.
+        let target = kept.max(earlier(time, LISTED_FOR)).max(state.marks.horizon);
         if covered_from <= target {
             self.progress.end_history_sync();
             return Ok(Background::Done);

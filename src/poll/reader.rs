@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
 
-use futures::StreamExt;
 use futures::stream::FuturesOrdered;
+use futures::{FutureExt, StreamExt};
 
 use super::clock::Response;
 use crate::clumio::{Error, Filter, Page, Reason, TaskList};
@@ -126,7 +126,14 @@ impl<'a, L: TaskList> Reader<'a, L> {
                 pages += 1;
             }
             let is_last = page.rows() == 0 || repeats.notice(&page) || number == pages;
-            if take(page, is_last).is_break() || is_last {
+            if take(page, is_last).is_break() {
+                return Ok(());
+            }
+            if is_last {
+                // A page may end the listing that an API server answered which lags behind. What others have shown counts.
+                while let Some(Some(Ok(page))) = in_flight.next().now_or_never() {
+                    let _ = take(page, is_last);
+                }
                 return Ok(());
             }
             // What has too many pages may still be read in parts, so this comes after `take`.

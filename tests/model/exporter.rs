@@ -10,7 +10,7 @@ use clumio_exporter::poll::{Background, Poller, Report};
 use clumio_exporter::store::{AccountState, Identity, Replica, Snapshot, Store};
 use proptest::prelude::*;
 
-use crate::account::{DAY, HOUR, Life, START, Trouble};
+use crate::account::{DAY, HOUR, Life, START, Trouble, UNKNOWN_OUTCOME};
 use crate::api::{Interrupt, SimulatedApi};
 use crate::asset_poll::AssetOracle;
 use crate::checks::{check_counters, check_durations, check_gauges, check_uncommitted};
@@ -346,7 +346,7 @@ impl<'a> Exporter<'a> {
         self.assets = assets;
         (self.knowledge.traces, self.knowledge.synced) = (traces, Some(synced));
         self.knowledge.note_newest(&snapshot, poll.1);
-        self.knowledge.counts_from = i64::MAX;
+        self.knowledge.note_commit();
         self.knowledge.note_counts_from(
             None,
             Some(&snapshot),
@@ -449,6 +449,7 @@ impl<'a> Exporter<'a> {
         prop_assert!(is_done || interrupted.is_some(), "the work between polls never ends");
         let record = self.api.take_record();
         self.has_other_writes |= !record.shown.is_empty();
+        self.knowledge.note_background();
         self.note_uncertain(&record, (start, self.api.now()));
         match interrupted {
             None => {}
@@ -546,10 +547,14 @@ impl<'a> Exporter<'a> {
         let lives = &self.api.account.lives;
         let open = lives.iter().filter(|life| life.ended().is_none()).count();
         let new = lives.iter().filter(|life| life.created() >= new_from).count();
+        // The last audit may have found one, which is looked up for an hour.
+        let is_provisional =
+            |life: &Life| life.outcome == UNKNOWN_OUTCOME && life.listed_after > self.config.overlap;
         let behaviour = &self.api.behaviour;
         let limit = behaviour.max_limit.min(self.config.page_size);
         let is_accepted = behaviour.max_accepted_limit.is_none_or(|most| self.config.page_size <= most);
-        is_accepted && open.max(new) < limit as usize && behaviour.count_cap.is_none()
+        let is_quiet = !lives.iter().any(is_provisional);
+        is_accepted && is_quiet && open.max(new) < limit as usize && behaviour.count_cap.is_none()
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Knowledge {
     pub baseline: (i64, i64),
     /// What was created before it cannot have counted since the last commit.
     pub counts_from: i64,
+    /// The same of what is read between polls: the history may lie before what the replica covers.
+    background_counts_from: i64,
     /// When the poll ended since which every commit has left a newest row: what is listed later is news for certain.
     pub tells_news_since: Option<i64>,
     /// From when the replica was complete when the last poll began: the history sync may have moved it back.
@@ -36,6 +38,7 @@ impl Knowledge {
             synced: None,
             baseline: (i64::MAX, i64::MIN),
             counts_from: i64::MAX,
+            background_counts_from: i64::MAX,
             tells_news_since: None,
             covered_from: None,
             times: Vec::new(),
@@ -88,10 +91,21 @@ impl Knowledge {
             let times = [Some(marks.baseline), Some(marks.time), watermark, server, confirmed, local];
             let least =
                 times.into_iter().flatten().min().unwrap_or(marks.baseline).as_microsecond() - overlap;
+            self.background_counts_from = self.background_counts_from.min(least);
             watermark.map_or(least, |_| least.max(covered_from.as_microsecond()))
         });
         let least = least.min().unwrap_or(i64::MAX);
         self.counts_from = self.counts_from.min(least);
+    }
+
+    /// Notes that what is read next is read between polls.
+    pub fn note_background(&mut self) {
+        self.counts_from = self.counts_from.min(self.background_counts_from);
+    }
+
+    /// Begins with what can count after a commit.
+    pub fn note_commit(&mut self) {
+        (self.counts_from, self.background_counts_from) = (i64::MAX, i64::MAX);
     }
 
     /// Notes rows that may have been stored.
