@@ -211,7 +211,7 @@ lrIdSn0aAiEAjofBkBfnyLvGOEBmFMAmvHAo2tTGI6NNtFezcBiM1Jo=
         let bad_base64 = ca_file("-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n");
         let no_certificate = ca_file("-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n");
         for (path, why) in [
-            (missing.as_path(), "No such file or directory"),
+            (missing.as_path(), "no such file"),
             (no_pem.path(), "there is no certificate in it"),
             (bad_base64.path(), "invalid certificate encoding"),
             (no_certificate.path(), "invalid peer certificate: BadEncoding"),

@@ -69,6 +69,10 @@ impl Front {
         &self.gate
     }
 
+    pub(super) fn exposition(&self) -> &Arc<Exposition> {
+        &self.exposition
+    }
+
     /// The open connections of its server.
     pub(super) fn connections(&self) -> &Arc<OpenConnections> {
         &self.connections

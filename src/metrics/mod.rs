@@ -16,8 +16,8 @@ mod requests;
 mod tasks;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -26,11 +26,13 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 
 pub(crate) use families::Current;
+use host::HostFamilies;
 use reloads::Reloads;
 use requests::RequestFamilies;
 
 pub(crate) use account::Published;
 pub use account::{Account, BackgroundJob, Failure, SyncObserver, SyncProgress};
+pub use host::HandshakeFailure;
 pub use page::Page;
 pub use requests::RequestMetrics;
 
@@ -49,8 +51,7 @@ pub struct Exposition {
     reloads: Reloads,
     store: ArcSwapOption<StoreStatus>,
     external_url: ArcSwapOption<String>,
-    http_panics: AtomicU64,
-    dropped_log_lines: OnceLock<host::DroppedLines>,
+    host: HostFamilies,
     cache: page::Cache,
 }
 
@@ -80,8 +81,7 @@ impl Exposition {
             reloads,
             store: ArcSwapOption::empty(),
             external_url: ArcSwapOption::empty(),
-            http_panics: AtomicU64::new(0),
-            dropped_log_lines: OnceLock::new(),
+            host: HostFamilies::default(),
             cache: page::Cache::default(),
         }
     }
@@ -161,13 +161,17 @@ impl Exposition {
 
     /// Counts a request whose answer panicked.
     pub fn count_http_panic(&self) {
-        self.http_panics.fetch_add(1, Ordering::Relaxed);
+        self.host.count_panic();
+    }
+
+    /// Counts a TLS handshake that failed.
+    pub fn count_handshake_failure(&self, failure: HandshakeFailure) {
+        self.host.count_handshake_failure(failure);
     }
 
     /// Publishes how many lines of the log were dropped.
     pub fn count_dropped_log_lines(&self, count: impl Fn() -> u64 + Send + Sync + 'static) {
-        // Only a second log would find it set.
-        let _ = self.dropped_log_lines.set(Box::new(count));
+        self.host.set_dropped_lines(Box::new(count));
     }
 
     fn change(&self, change: impl Fn(&mut Vec<Arc<Account>>)) {
@@ -200,8 +204,7 @@ impl Exposition {
             if let Some(url) = self.external_url.load_full() {
                 families::write_web_info(&url, page);
             }
-            host::write_panics(self.http_panics.load(Ordering::Relaxed), page);
-            host::write_log(&self.dropped_log_lines, page);
+            self.host.write(page);
             if let Some(status) = self.store.load_full() {
                 families::write_store(*status, page);
             }

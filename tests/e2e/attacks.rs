@@ -8,7 +8,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use crate::harness::{ACCOUNT, Api, DEADLINE, Exporter, FAST};
+use crate::harness::{ACCOUNT, Api, DEADLINE, Exporter, FAST, eventually};
 
 /// What the process may grow by. The limit of its container is 32 MiB, of which it takes 12.
 const MAX_GROWTH_KIB: u64 = 16 << 10;
@@ -32,10 +32,18 @@ async fn connect(exporter: &Exporter) -> TcpStream {
     timeout(DEADLINE, socket.connect(exporter.address)).await.expect("in time").expect("it must be accepted")
 }
 
-/// A few requests of a client that does nothing wrong.
-async fn everything_is_answered(exporter: &Exporter) {
-    for path in ["/-/healthy", "/metrics", "/", "/api/v1/tasks", "/-/ready"] {
+/// What must be answered at all times. Pages share eight slots, and may be refused while others use them.
+async fn scrapes_and_probes_are_answered(exporter: &Exporter) {
+    for path in ["/-/healthy", "/metrics", "/-/ready"] {
         assert_eq!(exporter.get(path).await.status(), 200, "{path}");
+    }
+}
+
+async fn everything_is_answered(exporter: &Exporter) {
+    scrapes_and_probes_are_answered(exporter).await;
+    for path in ["/", "/assets", "/api/v1/tasks"] {
+        let is_answered = async || (exporter.get(path).await.status() == 200).then_some(());
+        eventually("pages are answered", DEADLINE, is_answered).await;
     }
 }
 
@@ -77,8 +85,9 @@ async fn responses_that_are_not_read_keep_nobody_out_and_cost_little() {
             let _ = timeout(Duration::from_millis(20), stream.write_all(requests.as_bytes())).await;
             held.push(stream);
         }
-        everything_is_answered(&exporter).await;
+        scrapes_and_probes_are_answered(&exporter).await;
     }
+    everything_is_answered(&exporter).await;
     let (grown, threads) = (status(&exporter, "VmHWM").saturating_sub(before), status(&exporter, "Threads"));
     assert!(grown < MAX_GROWTH_KIB, "{grown} KiB more than {before}");
     assert!(threads < MAX_THREADS, "{threads}");

@@ -159,7 +159,7 @@ async fn a_client_that_cannot_be_made_changes_nothing() {
     assert_eq!(page.of("clumio_exporter_poll_interval_seconds", ACCOUNT), Some(1.0));
     assert!(!has(&page, "new"), "{}", page.text);
     let log = exporter.stop().await.stderr;
-    assert!(log.contains(r#"account \"new\": ca_file /nowhere/ca.pem: No such file"#), "{log}");
+    assert!(log.contains(r#"account \"new\": ca_file /nowhere/ca.pem: no such file"#), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

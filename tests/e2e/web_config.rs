@@ -11,7 +11,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::certificates::{Authority, Issued};
-use crate::harness::{Api, Config, DEADLINE, Exporter, FAST, http};
+use crate::harness::{Api, Config, DEADLINE, Exporter, FAST, eventually, http};
+use crate::page::Page;
 use crate::process::{Process, binary};
 
 pub const TLS: &str = "tls_server_config:\n  cert_file: tls.crt\n  key_file: tls.key\n";
@@ -22,6 +23,11 @@ pub struct Server {
     pub authority: Authority,
     pub own: Issued,
     pub exporter: Exporter,
+}
+
+/// Handshakes that failed for this reason.
+fn failures(page: &Page, reason: &str) -> Option<f64> {
+    page.get(&format!("clumio_exporter_tls_handshake_failures_total{{reason=\"{reason}\"}}"))
 }
 
 /// The text of a web config in which these users log in; the cost is the least, for tests are many.
@@ -63,6 +69,12 @@ impl Server {
     }
 
     /// The status of an answer, if there is one.
+    /// The exposition, as this client reads it.
+    pub async fn page(&self, client: &Client) -> Page {
+        let answer = client.get(self.url("/metrics")).send().await.expect("it must be answered");
+        Page::read(answer.text().await.expect("the exposition must be complete"))
+    }
+
     pub async fn status(&self, client: &Client, path: &str) -> Option<u16> {
         Some(client.get(self.url(path)).send().await.ok()?.status().as_u16())
     }
@@ -99,7 +111,7 @@ async fn plain_http_is_told_to_use_tls_and_silent_clients_hold_up_nobody() {
     assert_eq!(answer.text().await.expect("it must be whole"), "this port speaks TLS; use https\n");
 
     // They say nothing, or begin a handshake and go no further.
-    let silent = join_all((0..60).map(async |n| {
+    let silent = join_all((0..250).map(async |n| {
         let mut stream = TcpStream::connect(server.exporter.address).await.expect("it must be accepted");
         if n % 2 == 0 {
             stream.write_all(&[0x16, 3, 1]).await.expect("it must be taken");
@@ -113,7 +125,10 @@ async fn plain_http_is_told_to_use_tls_and_silent_clients_hold_up_nobody() {
         let ended = tokio::time::timeout(DEADLINE, stream.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "a silent connection must be closed");
     }
-    server.exporter.stop().await;
+    let page = server.page(&server.client()).await;
+    assert_eq!([failures(&page, "plain_http"), failures(&page, "timeout")], [Some(1.0), Some(250.0)]);
+    let process = server.exporter.stop().await;
+    assert_eq!(process.stderr.matches("a TLS handshake failed").count(), 2, "one line for each reason");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -147,8 +162,18 @@ async fn only_certificates_of_the_authority_with_an_allowed_name_and_their_key_a
             assert_eq!(server.status(&client, "/metrics").await, expected);
         }
     }
+    let client = server.authority.client(&[&TLS13], Some(&allowed));
+    // In each version one without a certificate; a stranger, another name, and two without the key of what they show. A page
+    // can be a second old.
+    let are_counted = async || {
+        let page = server.page(&client).await;
+        let counted = ["no_certificate", "bad_certificate"].map(|reason| failures(&page, reason));
+        (counted == [Some(2.0), Some(8.0)]).then_some(())
+    };
+    eventually("refused handshakes are counted", DEADLINE, are_counted).await;
     let process = server.exporter.stop().await;
     assert!(process.stderr.contains("tls=true"), "{}", process.stderr);
+    assert!(process.stderr.contains("reason=no_certificate"), "{}", process.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -260,7 +285,7 @@ async fn a_wrong_web_config_stops_the_start_and_check_before_a_request_is_sent()
         (TLS, Some(other.key.as_str()), "the key must be that of the first certificate"),
         (TLS, Some(encrypted), "the key is encrypted; decrypt it by: openssl pkey"),
         (TLS, Some("s3cr3t"), "there is no private key in it"),
-        ("tls_server_config:\n  cert_file: no.crt\n  key_file: tls.key", None, "no.crt: No such file"),
+        ("tls_server_config:\n  cert_file: no.crt\n  key_file: tls.key", None, "no.crt: no such file"),
         (
             "tls_server_config:\n  cert_file: tls.key\n  key_file: tls.key",
             None,

@@ -88,7 +88,7 @@ async fn without_a_token_nothing_is_sent() {
     let (page, events) = ask_with(&options_with(&api, missing)).await;
     let error = page.expect_err("the page must fail");
     assert_eq!(error.reason(), Reason::Auth);
-    let words = "cannot read the token file /nowhere/token: No such file or directory";
+    let words = "cannot read the token file /nowhere/token: no such file";
     assert!(error.to_string().contains(words), "{error}");
     assert!(error.to_string().ends_with("; check token_file or token_env of the account"), "{error}");
     assert!(events.is_empty() && api.seen().is_empty());

@@ -4,6 +4,7 @@
 //! ([`response`]). Without bounds, clients that connect and send nothing would take the file descriptors that polls and the
 //! state need, or the place of Prometheus.
 
+mod handshake;
 mod response;
 mod stream;
 
@@ -20,23 +21,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use rustls::ServerConfig;
-use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::handshake::Handshakes;
 use self::response::Unsent;
 use self::stream::{Bytes, Stream};
 use super::Front;
 use super::access::Access;
 use super::open::{OpenConnection, Place};
-
-/// How long a handshake may take.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a client may take to send the head of a request, from the handshake or the previous response on.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,15 +47,12 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(1_500);
 /// The pause after a failed accept. Without file descriptors, every accept fails at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The response to plain HTTP on a TLS port.
-const SPEAK_TLS: &[u8] = b"HTTP/1.0 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\n\r\n\
-                           this port speaks TLS; use https\n";
-
 /// Accepts connections and serves them, as the current web config says.
 #[derive(Debug)]
 pub(super) struct Connections {
     front: Arc<Front>,
     http: http1::Builder,
+    handshakes: Handshakes,
     unsent: Unsent,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -78,8 +70,9 @@ fn http() -> http1::Builder {
 impl Connections {
     pub(super) fn new(front: Arc<Front>) -> Arc<Self> {
         let unsent = Unsent::new(Arc::clone(front.connections()));
+        let handshakes = Handshakes::new(Arc::clone(front.exposition()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        Arc::new(Self { front, http: http(), unsent, stop, tasks })
+        Arc::new(Self { front, http: http(), handshakes, unsent, stop, tasks })
     }
 
     /// Accepts connections until it is dropped, which closes the listener and no connection.
@@ -112,7 +105,7 @@ impl Connections {
 
     async fn serve(&self, stream: TcpStream, connection: &Arc<OpenConnection>) {
         let access = self.front.gate().current();
-        let opened = self.stop.run_until_cancelled(open(stream, &access)).await;
+        let opened = self.stop.run_until_cancelled(self.open(stream, &access)).await;
         let Some(Ok(bytes)) = opened else { return };
         let service = service_fn(async |request: Request<Incoming>| {
             connection.note_request();
@@ -128,6 +121,16 @@ impl Connections {
         }
     }
 
+    /// The bytes of a connection, after the handshake if the web config asks for one.
+    async fn open(&self, stream: TcpStream, access: &Access) -> io::Result<Box<dyn Bytes>> {
+        // The end of a page must not wait for the client's delayed acknowledgement of its beginning (RFC 1122, 4.2.3.4).
+        stream.set_nodelay(true)?;
+        Ok(match access.tls() {
+            None => Box::new(stream),
+            Some(tls) => Box::new(self.handshakes.perform(tls, stream).await?),
+        })
+    }
+
     /// Ends the connection with this response if another web config is in use than when it was opened: its client would
     /// have to show another certificate, or speak TLS.
     fn expire(&self, access: &Arc<Access>, response: &mut Response<Body>) {
@@ -137,34 +140,12 @@ impl Connections {
     }
 }
 
-/// The bytes of a connection, after the handshake if the web config asks for one.
-async fn open(stream: TcpStream, access: &Access) -> io::Result<Box<dyn Bytes>> {
-    // The end of a page must not wait for the client's delayed acknowledgement of its beginning (RFC 1122, 4.2.3.4).
-    stream.set_nodelay(true)?;
-    Ok(match access.tls() {
-        None => Box::new(stream),
-        Some(tls) => Box::new(timeout(HANDSHAKE_TIMEOUT, handshake(tls, stream)).await??),
-    })
-}
-
-async fn handshake(tls: Arc<ServerConfig>, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-    let mut first = [0];
-    stream.peek(&mut first).await?;
-    // The start of an HTTP method; TLS starts with 0x16.
-    if first[0].is_ascii_uppercase() {
-        stream.write_all(SPEAK_TLS).await?;
-        stream.shutdown().await?;
-        return Err(io::ErrorKind::InvalidData.into());
-    }
-    TlsAcceptor::from(tls).accept(stream).await
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::IoSlice;
     use std::net::Ipv4Addr;
 
-    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
     use tokio::task::JoinHandle;
     use tokio::time::Instant;
 
