@@ -2,6 +2,7 @@
 //!
 //! A request is answered by the site that was there when it came.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use futures::FutureExt;
 use tower::ServiceExt;
 
 use super::access::OPEN_PATHS;
-use super::open::OpenConnections;
+use super::open::{OpenConnections, Source};
 use super::prefix::Prefix;
 use super::slots::{Slot, SlotKind, Slots};
 use super::{Gate, Site, pages, router};
@@ -101,7 +102,7 @@ impl Front {
         let site = self.current.load_full();
         site.prefix.remove_from(&mut request, &site.telemetry_path);
         let access = self.gate.current();
-        let mut answer = match access.admit(request.uri().path(), request.headers()).await {
+        let mut answer = match access.admit(request.uri().path(), request.headers(), source(&request)).await {
             Ok(()) => site.answer(request).await,
             Err(refusal) => refusal,
         };
@@ -114,6 +115,11 @@ impl Front {
 fn has_one_host(request: &Request) -> bool {
     let hosts = request.headers().get_all(HOST).iter().count();
     hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
+}
+
+/// Where the request comes from.
+fn source(request: &Request) -> IpAddr {
+    request.extensions().get::<Source>().map_or(Ipv4Addr::UNSPECIFIED.into(), |source| source.0)
 }
 
 // === impl Shown ===

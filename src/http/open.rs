@@ -40,6 +40,10 @@ pub(super) struct OpenConnection {
     traffic: Mutex<Traffic>,
 }
 
+/// What a request comes from, as a part of it: see [`source`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source(pub(super) IpAddr);
+
 /// The place of a connection among the open ones.
 #[derive(Debug)]
 pub(super) struct Place {
@@ -128,6 +132,10 @@ impl OpenConnection {
     fn new(source: IpAddr) -> Self {
         let traffic = Traffic { last_request: Instant::now(), responses: VecDeque::new() };
         Self { source, close: CancellationToken::new(), traffic: Mutex::new(traffic) }
+    }
+
+    pub(super) fn source(&self) -> Source {
+        Source(self.source)
     }
 
     /// A complete request has come.

@@ -87,7 +87,7 @@ impl HostFamilies {
     pub(super) fn write(&self, page: &mut String) {
         let mut panics = Family::counter(
             "clumio_exporter_http_panics_total",
-            "Requests that were answered with 500, because the exporter panicked.",
+            "Requests that were answered with 500 because of a fault of the exporter; the log has it.",
         );
         panics.add(&[], self.panics.load(Ordering::Relaxed) as f64);
         panics.write(page);

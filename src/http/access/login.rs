@@ -1,12 +1,14 @@
 //! Login by name and password (RFC 7617), against bcrypt hashes.
 //!
-//! A hash takes long by design, so what has been verified is remembered, and who is logged in never waits for those
-//! who are not: hashes are computed one at a time, on a thread of their own, and only so many wait for their turn. A
-//! name that nobody has costs what one that somebody has does.
+//! A hash takes long by design, so what has been verified is remembered, and users who are logged in never wait for those
+//! who are not: hashes are computed one at a time, on a thread of their own, and addresses take turns ([`turns`]). An
+//! address whose login fails pauses before its next one. A name that no user has costs what a user's name does.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
@@ -14,13 +16,15 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ring::hmac;
 use ring::rand::SystemRandom;
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
+use super::turns::{Turn, Turns};
 use crate::config::PasswordHash;
 
-/// How many logins may wait for their turn. At the usual cost they are through within a scrape's timeout.
-const MOST_WAITING: usize = 32;
+/// How long an address waits after a login that failed. Those that wait behind it still are answered within a scrape's
+/// timeout.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(400);
 
 /// How many verified passwords are remembered. There is one for a user, but for those that bcrypt takes for the same.
 const MOST_VERIFIED: usize = 1_024;
@@ -35,8 +39,7 @@ pub(super) struct Login {
     key: hmac::Key,
     /// Name, hash and password, each set as one by `key`: no password is kept in clear.
     verified: Mutex<HashSet<Mac>>,
-    waiting: Semaphore,
-    turn: Arc<Semaphore>,
+    turns: Turns,
 }
 
 type Mac = [u8; 32];
@@ -56,8 +59,13 @@ impl Login {
     pub(super) fn new(users: BTreeMap<String, PasswordHash>) -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .expect("the system must have random numbers");
-        let (verified, waiting) = (Mutex::default(), Semaphore::new(MOST_WAITING));
-        Self { users, key, verified, waiting, turn: Arc::new(Semaphore::new(1)) }
+        Self { users, key, verified: Mutex::default(), turns: Turns::new() }
+    }
+
+    /// The login of other users, with what is remembered: it counts for names whose hash stays the same.
+    pub(super) fn with_users(&self, users: BTreeMap<String, PasswordHash>) -> Self {
+        let verified = Mutex::new(self.verified().clone());
+        Self { users, key: self.key.clone(), verified, turns: Turns::new() }
     }
 
     pub(super) fn is_for(&self, users: &BTreeMap<String, PasswordHash>) -> bool {
@@ -65,7 +73,7 @@ impl Login {
     }
 
     /// Lets in who has a name and its password.
-    pub(super) async fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+    pub(super) async fn admit(&self, headers: &HeaderMap, source: IpAddr) -> Result<(), Refusal> {
         let (name, password) = credentials(headers).ok_or(Refusal::Denied)?;
         let user = std::str::from_utf8(&name).ok().and_then(|name| self.users.get(name));
         let hash = user.map_or_else(|| self.hash_of_nobody(&name), |hash| hash.as_str().to_owned());
@@ -73,8 +81,7 @@ impl Login {
         if self.verified().contains(&mac) {
             return Ok(());
         }
-        let is_right = self.verify(hash, password, mac).await?;
-        if user.is_none() || !is_right {
+        if !self.verify(user.is_some(), (hash, password, mac), source).await? {
             return Err(Refusal::Denied);
         }
         let mut verified = self.verified();
@@ -85,18 +92,30 @@ impl Login {
         Ok(())
     }
 
-    /// Whether the password has this hash, when it is its turn.
-    async fn verify(&self, hash: String, password: Vec<u8>, mac: Mac) -> Result<bool, Refusal> {
-        let _waiting = self.waiting.try_acquire().map_err(|_| Refusal::Busy)?;
-        let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| Refusal::Busy)?;
+    /// Whether it is a user's name, and the password has this hash, when it is its turn.
+    async fn verify(
+        &self,
+        is_user: bool,
+        (hash, password, mac): (String, Vec<u8>, Mac),
+        source: IpAddr,
+    ) -> Result<bool, Refusal> {
+        let waiting = self.turns.wait(source).ok_or(Refusal::Busy)?;
+        let Turn { all, own } = waiting.turn().await;
         // The one before may have been the same: Prometheus asks for several pages at once.
         if self.verified().contains(&mac) {
             return Ok(true);
         }
-        let verified = spawn_blocking(move || {
-            let is_right = bcrypt::verify(password, &hash).unwrap_or(false);
-            // It is the next one's turn only now, even if whoever asked has gone.
-            drop(turn);
+        // It continues if the client goes away: only then is it the turn of the next one.
+        let verified = tokio::spawn(async move {
+            let verify = move || is_user & bcrypt::verify(password, &hash).unwrap_or(false);
+            let is_right = spawn_blocking(verify).await.unwrap_or(false);
+            drop(all);
+            if !is_right {
+                tokio::spawn(async move {
+                    sleep(PAUSE_AFTER_FAILURE).await;
+                    drop(own);
+                });
+            }
             is_right
         });
         Ok(verified.await.unwrap_or(false))
@@ -144,6 +163,10 @@ fn credentials(headers: &HeaderMap) -> Option<(Vec<u8>, Vec<u8>)> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+
+    use super::super::turns::MAX_WAITING;
     use super::*;
 
     fn login() -> Login {
@@ -158,42 +181,60 @@ mod tests {
         [(AUTHORIZATION, value.parse().expect("the value must be valid"))].into_iter().collect()
     }
 
-    #[tokio::test]
+    const PROMETHEUS: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    const GUESSER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+
+    #[tokio::test(start_paused = true)]
     async fn only_the_right_password_of_a_user_is_let_in_and_it_alone_is_remembered() {
         let login = login();
         for wrong in ["ann:wrong", "bob:right", "ann:", ":right", "ann", "Ann:right"] {
-            assert_eq!(login.admit(&with(wrong)).await, Err(Refusal::Denied), "{wrong}");
+            assert_eq!(login.admit(&with(wrong), PROMETHEUS).await, Err(Refusal::Denied), "{wrong}");
         }
-        assert_eq!(login.admit(&HeaderMap::new()).await, Err(Refusal::Denied));
+        assert_eq!(login.admit(&HeaderMap::new(), PROMETHEUS).await, Err(Refusal::Denied));
         assert_eq!(login.verified().len(), 0);
-        assert_eq!(login.admit(&with("ann:right")).await, Ok(()));
-        assert_eq!(login.admit(&with("ann:right")).await, Ok(()));
+        assert_eq!(login.admit(&with("ann:right"), PROMETHEUS).await, Ok(()));
+        assert_eq!(login.admit(&with("ann:right"), PROMETHEUS).await, Ok(()));
         assert_eq!(login.verified().len(), 1);
     }
 
     #[tokio::test]
-    async fn who_is_logged_in_waits_for_nobody_and_too_many_others_are_turned_away() {
+    async fn a_client_that_guesses_keeps_nobody_out() {
         let login = Arc::new(login());
-        assert_eq!(login.admit(&with("ann:right")).await, Ok(()));
-        let turn = login.turn.acquire().await.expect("it must be somebody's turn");
-        let others: Vec<_> = (0..=MOST_WAITING)
-            .map(|_| {
-                let login = Arc::clone(&login);
-                tokio::spawn(async move { login.admit(&with("ann:wrong")).await })
-            })
-            .collect();
-        while login.waiting.available_permits() > 0 {
-            tokio::task::yield_now().await;
-        }
-        assert_eq!(login.admit(&with("ann:right")).await, Ok(()));
-        assert_eq!(login.admit(&with("ann:other")).await, Err(Refusal::Busy));
+        let turn = login.turns.of_all().acquire().await.expect("it must be free");
+        let guess = |number| {
+            let login = Arc::clone(&login);
+            tokio::spawn(async move { login.admit(&with(&format!("ann:{number}")), GUESSER).await })
+        };
+        let guesses: Vec<_> = (0..2 * MAX_WAITING).map(guess).collect();
+        tokio::task::yield_now().await;
+        let prometheus = {
+            let login = Arc::clone(&login);
+            tokio::spawn(async move { login.admit(&with("ann:right"), PROMETHEUS).await })
+        };
+        tokio::task::yield_now().await;
         drop(turn);
-        let mut refusals = Vec::new();
-        for other in others {
-            refusals.push(other.await.expect("it must not panic"));
-        }
-        assert_eq!(refusals.iter().filter(|it| **it == Err(Refusal::Busy)).count(), 1);
-        assert!(refusals.iter().all(Result::is_err));
+        assert_eq!(prometheus.await.expect("it must not panic"), Ok(()));
+        // Those that were turned away have ended; of the others one at most, before that.
+        let ended = guesses.iter().filter(|guess| guess.is_finished()).count();
+        assert!((MAX_WAITING..=MAX_WAITING + 1).contains(&ended), "{ended}");
+        assert_eq!(
+            login.admit(&with("ann:right"), GUESSER).await,
+            Ok(()),
+            "users who are logged in wait for nobody"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_users_change_nothing_for_those_who_are_logged_in() {
+        let login = login();
+        assert_eq!(login.admit(&with("ann:right"), PROMETHEUS).await, Ok(()));
+        let mut users = login.users.clone();
+        users.insert("bob".to_owned(), users["ann"].clone());
+        let more = login.with_users(users);
+        let _turn = more.turns.of_all().acquire().await.expect("it must be free");
+        assert_eq!(more.admit(&with("ann:right"), PROMETHEUS).await, Ok(()));
+        let fewer = more.with_users(BTreeMap::new());
+        assert_eq!(fewer.users.len(), 0);
     }
 
     #[test]

@@ -6,7 +6,9 @@ mod login;
 mod rate;
 pub(super) mod signatures;
 pub(super) mod tls;
+mod turns;
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -71,7 +73,8 @@ impl Access {
         };
         let login = (!config.users.is_empty()).then(|| match &before.login {
             Some(login) if login.is_for(&config.users) => Arc::clone(login),
-            _ => Arc::new(Login::new(config.users.clone())),
+            Some(login) => Arc::new(login.with_users(config.users.clone())),
+            None => Arc::new(Login::new(config.users.clone())),
         });
         let bucket = config.rate_limit.map(|limit| match &before.bucket {
             Some(bucket) if bucket.is_for(limit) => Arc::clone(bucket),
@@ -97,7 +100,12 @@ impl Access {
     }
 
     /// Lets a request for `path` in, or says why not.
-    pub(super) async fn admit(&self, path: &str, headers: &HeaderMap) -> Result<(), Response> {
+    pub(super) async fn admit(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        source: IpAddr,
+    ) -> Result<(), Response> {
         if OPEN_PATHS.contains(&path) {
             return Ok(());
         }
@@ -106,7 +114,7 @@ impl Access {
             return Err((StatusCode::TOO_MANY_REQUESTS, message).into_response());
         }
         let Some(login) = &self.login else { return Ok(()) };
-        login.admit(headers).await.map_err(|refusal| match refusal {
+        login.admit(headers, source).await.map_err(|refusal| match refusal {
             Refusal::Denied => {
                 let challenge = [(WWW_AUTHENTICATE, "Basic")];
                 (StatusCode::UNAUTHORIZED, challenge, "log in\n").into_response()

@@ -107,8 +107,9 @@ impl Connections {
         let access = self.front.gate().current();
         let opened = self.stop.run_until_cancelled(self.open(stream, &access)).await;
         let Some(Ok(bytes)) = opened else { return };
-        let service = service_fn(async |request: Request<Incoming>| {
+        let service = service_fn(async |mut request: Request<Incoming>| {
             connection.note_request();
+            request.extensions_mut().insert(connection.source());
             let mut response = self.front.answer(request.map(Body::new)).await;
             self.expire(&access, &mut response);
             Ok::<_, Infallible>(self.unsent.send(response, connection).await)
