@@ -17,6 +17,7 @@ use super::exchange::{Answered, Exchange};
 use super::fault::{Fault, Next};
 use super::limit::RateLimit;
 use super::query::Query;
+use super::reflection::Reflection;
 use super::token::{self, Token};
 use super::wire::{self, RowKey, Rows};
 use super::{Error, Filter, Observer, Page, SetupError, TaskList, redact, retry};
@@ -79,7 +80,10 @@ pub(super) fn read(answered: &Answered, asked: u32, token: &SecretString) -> Res
     let answer = wire::read(&answered.body).map_err(|e| unreadable(&e, answered, token))?;
     let total = answer.total().map_err(Fault::NotAPage)?;
     let limit = answer.limit(asked).map_err(Fault::NotAPage)?;
-    Ok(PageBody { total, limit, has_next: answer.has_next(), rows: answer.into_rows() })
+    let has_next = answer.has_next();
+    let mut rows = answer.into_rows();
+    Reflection::of(token).mask(&mut rows);
+    Ok(PageBody { total, limit, has_next, rows })
 }
 
 /// The fault of a body that is no page. Its text is shortened, for it can quote the body.

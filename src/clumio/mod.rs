@@ -13,6 +13,7 @@ mod lenient;
 mod limit;
 mod query;
 mod redact;
+mod reflection;
 mod retry;
 mod row;
 #[cfg(test)]

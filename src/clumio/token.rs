@@ -84,17 +84,28 @@ struct Claims {
     exp: Option<f64>,
 }
 
+/// The mark with which some editors begin a file in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// The text without the white space around it, if it can be a bearer token: visible ASCII (RFC 6750, section
-/// 2.1, allows still less).
+/// 2.1, allows still less). The error never has any of it.
 fn bearer(text: &[u8]) -> Result<SecretString, String> {
-    let text = text.trim_ascii();
-    if text.is_empty() {
-        return Err("it is empty".into());
-    }
-    match str::from_utf8(text) {
-        Ok(token) if text.iter().all(u8::is_ascii_graphic) => Ok(token.into()),
-        _ => Err("it must hold the token alone, in visible ASCII, without `Bearer`".into()),
-    }
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text).trim_ascii();
+    let token = str::from_utf8(text).ok().filter(|_| text.iter().all(u8::is_ascii_graphic));
+    let begins_with_scheme = text.get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"));
+    let problem = match (text, token) {
+        ([], _) => "it is empty",
+        ([b'"' | b'\'' | b'`', ..], _) => "it is in quotes; write the token without them",
+        ([b'{' | b'[', ..], _) => "it is JSON; write only the token that is in it",
+        _ if text.contains(&0) => "it is UTF-16, or no text; save it as UTF-8",
+        (_, None) if begins_with_scheme => "it begins with `Bearer`; write the token alone",
+        (_, None) if text.iter().any(u8::is_ascii_whitespace) => {
+            "it has white space inside; write the token alone, on one line"
+        }
+        (_, None) => "it has characters that no token has; write the token alone, in visible ASCII",
+        (_, Some(token)) => return Ok(token.into()),
+    };
+    Err(problem.into())
 }
 
 fn read_file(path: &Path) -> Result<SecretString, String> {

@@ -219,6 +219,14 @@ fn token_variable(value: &ValueKind, environment: &Environment) -> Verdict<Strin
             .to_owned());
     }
     if environment.get(&name).is_none() {
+        // A token can be a name as well, but hardly in capitals.
+        if name.bytes().any(|byte| byte.is_ascii_lowercase()) {
+            return Err(
+                "names an environment variable that is not set or empty (not shown: it may be a token); \
+                        put the token into a variable, and write its name here"
+                    .to_owned(),
+            );
+        }
         return Err(format!("the environment variable {name} is not set or empty; put the token into it"));
     }
     Ok(name)

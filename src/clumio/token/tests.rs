@@ -72,11 +72,25 @@ async fn a_secret_that_is_swapped_behind_a_symlink_is_read_again() {
 
 #[tokio::test]
 async fn what_cannot_be_a_token_is_refused_without_being_shown() {
-    for text in [&b""[..], b" \n", b"Bearer s3cret", "s3cret\u{e9}".as_bytes(), b"s3\xffcret"] {
+    for (text, problem) in [
+        (&b""[..], "empty"),
+        (b" \r\n", "empty"),
+        (b"Bearer s3cret", "`Bearer`"),
+        (b"\"s3cret\"\n", "in quotes"),
+        (b"{\"token\": \"s3cret\"}", "JSON"),
+        (b"s3cret\r\ns3cret", "white space"),
+        (b"s\x003\x00c\x00r\x00e\x00t\x00", "UTF-16"),
+        ("s3cret\u{e9}".as_bytes(), "visible ASCII"),
+        (b"s3\xffcret", "visible ASCII"),
+    ] {
         let (_folder, path) = file_with(text);
         let why = token(TokenSource::File(path)).current().await.expect_err("it must be refused");
-        assert!(why.starts_with("cannot read the token file /"), "{why}");
+        assert!(why.starts_with("cannot read the token file /") && why.contains(problem), "{why}");
         assert!(!why.contains("s3"), "{why}");
+    }
+    for text in ["\u{feff}s3cret\r\n", "s3cret", " s3cret\t"] {
+        let (_folder, path) = file_with(text.as_bytes());
+        assert_eq!(held(&token(TokenSource::File(path))).await, "s3cret");
     }
     let (_folder, path) = file_with(&b"x".repeat(64 * 1024 + 1));
     let why = token(TokenSource::File(path)).current().await.expect_err("it must be refused");

@@ -110,6 +110,11 @@ fn a_token_has_one_place() {
         (&format!("token_env = '{SECRET}'"), &format!("token_env: {not_a_name}")),
         ("token_env = 'eyJsecret'", &format!("token_env: {not_a_name}")),
         (&format!("token_env = '{}'", "0".repeat(65)), &format!("token_env: {not_a_name}")),
+        (
+            "token_env = 'abcDEF0123456789'",
+            "token_env: names an environment variable that is not set or empty (not shown: it may be a token); \
+             put the token into a variable, and write its name here",
+        ),
         ("token_env = 12345", "token_env: 12345 is not text; put it in quotes"),
         (
             &format!("token_file = '{SECRET}'"),
