@@ -1,7 +1,7 @@
 //! Login by name and password (RFC 7617), against bcrypt hashes.
 //!
 //! A hash takes long by design, so what has been verified is remembered, and users who are logged in never wait for those
-//! who are not: hashes are computed one at a time, on a thread of their own, and addresses take turns ([`turns`]). An
+//! who are not: hashes are computed one at a time, on a thread of their own, and addresses take turns ([`turns`](super::turns)). An
 //! address whose login fails pauses before its next one. A name that no user has costs what a user's name does.
 
 use std::collections::{BTreeMap, HashSet};
