@@ -9,7 +9,8 @@
 use std::io;
 use std::panic;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tracing::level_filters::LevelFilter;
@@ -31,13 +32,17 @@ const MAX_WAITING_LINES: usize = 1_024;
 const MAX_LIBRARY_LINES: u32 = 10;
 const PERIOD: Duration = Duration::from_mins(1);
 
+/// How long the last lines may take at the end of the process.
+const EXIT_TIME: Duration = Duration::from_millis(1_200);
+
 const OWN_TARGET: &str = env!("CARGO_CRATE_NAME");
 
 /// The log of the process. When it is dropped, waiting lines are written, for about a second at most.
 pub(super) struct Logs {
     level: Level,
     dropped: DroppedLines,
-    _writer: WorkerGuard,
+    /// Writes what waits when it is dropped.
+    writer: Option<WorkerGuard>,
 }
 
 /// The level of the log, which can be changed while the process runs.
@@ -74,7 +79,7 @@ pub(super) fn init(log: Log) -> Logs {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, message = panic.payload_as_str(), "panic");
     }));
-    Logs { level: Level(handle), dropped, _writer: guard }
+    Logs { level: Level(handle), dropped, writer: Some(guard) }
 }
 
 fn layer(format: LogFormat, writer: NonBlocking) -> Box<dyn Layer<Registry> + Send + Sync> {
@@ -108,6 +113,26 @@ impl Logs {
 
     pub(super) fn dropped(&self) -> DroppedLines {
         self.dropped.clone()
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        let writer = self.writer.take();
+        within_exit_time(move || drop(writer));
+    }
+}
+
+/// Does something that waits for the reader of standard error or output, but not for longer than a process may take to end.
+pub(super) fn within_exit_time(write: impl FnOnce() + Send + 'static) {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let write = move || {
+        write();
+        // It fails only if the process has stopped waiting.
+        let _ = sender.send(());
+    };
+    if thread::Builder::new().spawn(write).is_ok() {
+        let _ = receiver.recv_timeout(EXIT_TIME);
     }
 }
 

@@ -40,7 +40,9 @@ pub fn main() -> ExitCode {
     match run(&cli) {
         Ok(code) => code,
         Err(error) => {
-            let _ = writeln!(io::stderr(), "clumio-exporter: {error}");
+            let message = format!("clumio-exporter: {error}");
+            // It fails where there is no standard error.
+            logs::within_exit_time(move || _ = writeln!(io::stderr(), "{message}"));
             ExitCode::FAILURE
         }
     }

@@ -39,16 +39,15 @@ impl Reflection {
             return Self(Vec::new());
         }
         let prefix = &token[..PREFIX.min(token.len())];
-        // Of a shorter token, the last group of base64 depends on what follows.
-        let whole = &prefix[..prefix.len() / 3 * 3];
+        // Base64 depends on where the token begins in a group of three bytes; of each group, all are needed.
+        let groups = [0, 1, 2].map(|offset| &prefix[offset..offset + (prefix.len() - offset) / 3 * 3]);
         let mut encodings = vec![
             String::from_utf8_lossy(prefix).into_owned(),
-            STANDARD.encode(whole),
-            URL_SAFE.encode(whole),
             byte_serialize(prefix).collect(),
             hex(prefix).to_uppercase(),
             hex(prefix),
         ];
+        encodings.extend(groups.iter().flat_map(|group| [STANDARD.encode(group), URL_SAFE.encode(group)]));
         encodings.sort_unstable();
         encodings.dedup();
         Self(encodings)
@@ -130,6 +129,8 @@ mod tests {
             format!("Bearer {TOKEN}"),
             STANDARD.encode(TOKEN),
             URL_SAFE.encode(TOKEN),
+            STANDARD.encode(format!("Bearer {TOKEN}")),
+            STANDARD.encode(format!("user:{TOKEN}")),
             byte_serialize(TOKEN.as_bytes()).collect(),
             hex(TOKEN.as_bytes()),
             hex(TOKEN.as_bytes()).to_uppercase(),

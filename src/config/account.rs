@@ -29,6 +29,9 @@ const NAME_LENGTH: usize = 64;
 /// The longest name of a variable with a token. A longer one is more likely the token.
 const VARIABLE_LENGTH: usize = 64;
 
+/// The longest name of a variable that messages show.
+const SHOWN_VARIABLE_LENGTH: usize = 24;
+
 /// The longest organisational unit, in bytes. A UUID has 36.
 const UNIT_LENGTH: usize = 256;
 
@@ -219,8 +222,8 @@ fn token_variable(value: &ValueKind, environment: &Environment) -> Verdict<Strin
             .to_owned());
     }
     if environment.get(&name).is_none() {
-        // A token can be a name as well, but hardly in capitals.
-        if name.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        // A token can be a name as well, but hardly a short one in capitals.
+        if name.len() > SHOWN_VARIABLE_LENGTH || name.bytes().any(|byte| byte.is_ascii_lowercase()) {
             return Err(
                 "names an environment variable that is not set or empty (not shown: it may be a token); \
                         put the token into a variable, and write its name here"

@@ -28,7 +28,10 @@ pub(super) enum PageError {
 
 /// Builds a response, which can take milliseconds for which other requests need not wait.
 pub(super) async fn render(build: impl FnOnce() -> Result<Response, PageError> + Send + 'static) -> Response {
-    let outcome = tokio::task::spawn_blocking(build).await.unwrap_or(Err(PageError::Render));
+    let outcome = match tokio::task::spawn_blocking(build).await {
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        outcome => outcome.unwrap_or(Err(PageError::Render)),
+    };
     let mut response = outcome.unwrap_or_else(IntoResponse::into_response);
     let headers = [
         (CONTENT_SECURITY_POLICY, POLICY.as_str()),

@@ -149,7 +149,7 @@ impl Shown {
         } else {
             (&self.pages, "too many pages at once; try again\n")
         };
-        let Some(slot) = slots.take().await else {
+        let Some(slot) = slots.take(source(&request)).await else {
             return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
         };
         // Finding the route would take an eighth of a scrape's time.

@@ -14,6 +14,7 @@ mod listen;
 mod open;
 mod pages;
 mod parameters;
+mod per_source;
 mod prefix;
 mod probe;
 mod slots;

@@ -21,8 +21,8 @@ const MAX_CONNECTIONS: usize = 512;
 /// Open connections from one address. Behind a proxy, all clients have one.
 const MAX_PER_ADDRESS: usize = MAX_CONNECTIONS / 2;
 
-/// How long a response is sent before its connection can be closed for another client.
-const MIN_SENDING: Duration = Duration::from_millis(500);
+/// How long a client reads nothing of its response before its connection can be closed for another client.
+const MIN_STALL: Duration = Duration::from_millis(300);
 
 /// The open connections of a server.
 #[derive(Debug, Default)]
@@ -60,13 +60,24 @@ struct Traffic {
     responses: VecDeque<Sending>,
 }
 
+/// What a response that is being sent holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holding {
+    /// A slot of this kind.
+    Slot(SlotKind),
+    /// Room among the responses that are not sent.
+    Room,
+}
+
 /// A response that is being sent.
 #[derive(Debug)]
 struct Sending {
-    since: Instant,
+    /// When bytes of it were last accepted, or else its begin.
+    progressed: Instant,
     /// Whether all of it was written, but perhaps not flushed.
     is_written: bool,
     slot: Option<Slot>,
+    has_room: bool,
 }
 
 /// What counts as one source of connections: an IPv4 address, or the network of an IPv6 address, which one host has whole.
@@ -100,12 +111,12 @@ impl OpenConnections {
         Place { number, connection, all: Arc::clone(self) }
     }
 
-    /// Closes the connection whose response is being sent for longest, of those that hold a slot of this kind (none: of any
-    /// kind); whether there was one.
-    pub(super) fn close_slowest(&self, kind: Option<SlotKind>) -> bool {
-        let latest = Instant::now().checked_sub(MIN_SENDING);
-        let is_slow = |since: &Instant| latest.is_some_and(|latest| *since <= latest);
-        close_first(&mut self.open(), |other| other.sending_since(kind).filter(is_slow))
+    /// Closes the connection whose client has not read its response for longest, of those that hold this; whether there was
+    /// one.
+    pub(super) fn close_stalled(&self, holding: Holding) -> bool {
+        let latest = Instant::now().checked_sub(MIN_STALL);
+        let is_stalled = |progressed: &Instant| latest.is_some_and(|latest| *progressed <= latest);
+        close_first(&mut self.open(), |other| other.progressed(holding).filter(is_stalled))
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<u64, Arc<OpenConnection>>> {
@@ -144,8 +155,15 @@ impl OpenConnection {
     }
 
     /// Its response is being sent; the slot is held until it is sent.
-    pub(super) fn begin_response(&self, slot: Option<Slot>) {
-        self.traffic().responses.push_back(Sending { since: Instant::now(), is_written: false, slot });
+    pub(super) fn begin_response(&self, slot: Option<Slot>, has_room: bool) {
+        let sending = Sending { progressed: Instant::now(), is_written: false, slot, has_room };
+        self.traffic().responses.push_back(sending);
+    }
+
+    /// Bytes of the responses were accepted.
+    pub(super) fn note_progress(&self) {
+        let now = Instant::now();
+        self.traffic().responses.iter_mut().for_each(|response| response.progressed = now);
     }
 
     /// All of the oldest unwritten response was handed over for writing.
@@ -167,11 +185,13 @@ impl OpenConnection {
         self.traffic().last_request
     }
 
-    fn sending_since(&self, kind: Option<SlotKind>) -> Option<Instant> {
+    fn progressed(&self, holding: Holding) -> Option<Instant> {
         let traffic = self.traffic();
-        let is_of_kind =
-            |response: &&Sending| kind.is_none() || response.slot.as_ref().map(Slot::kind) == kind;
-        traffic.responses.iter().find(is_of_kind).map(|response| response.since)
+        let holds = |response: &&Sending| match holding {
+            Holding::Slot(kind) => response.slot.as_ref().is_some_and(|slot| slot.kind() == kind),
+            Holding::Room => response.has_room,
+        };
+        traffic.responses.iter().find(holds).map(|response| response.progressed)
     }
 
     fn traffic(&self) -> MutexGuard<'_, Traffic> {
@@ -256,26 +276,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_oldest_response_that_is_not_read_makes_room_for_another() {
+    async fn the_response_that_is_not_read_for_longest_makes_room_for_another() {
         let all = Arc::<OpenConnections>::default();
         let slots = Slots::new(SlotKind::Scrape, 2, Arc::clone(&all));
         let [reading, unread, page] = [1, 2, 3].map(|number| all.add(address(number)));
-        page.connection().begin_response(None);
-        advance(MIN_SENDING).await;
-        unread.connection().begin_response(slots.take().await);
-        advance(Duration::from_millis(1)).await;
-        reading.connection().begin_response(slots.take().await);
-        reading.connection().end_response();
+        page.connection().begin_response(None, true);
+        for place in [&unread, &reading] {
+            let slot = slots.take(place.connection().source().0).await;
+            place.connection().begin_response(slot, false);
+        }
+        advance(MIN_STALL).await;
+        reading.connection().note_progress();
         // The task of a connection that is closed drops its place and what it was sending.
-        let (slot, waited) = tokio::join!(slots.take(), async {
-            let begin = Instant::now();
+        let (slot, ()) = tokio::join!(slots.take(address(4)), async {
             unread.lost().await;
             drop(unread);
-            begin.elapsed()
         });
-        assert!(MIN_SENDING <= waited + Duration::from_millis(1) && waited < 2 * MIN_SENDING, "{waited:?}");
         assert!(slot.is_some() && !is_closed(&reading) && !is_closed(&page));
+        reading.connection().end_response();
         reading.connection().note_flush();
-        assert!(slots.take().await.is_some(), "the response was sent");
+        assert!(slots.take(address(5)).await.is_some(), "the response was sent");
     }
 }

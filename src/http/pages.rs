@@ -45,7 +45,10 @@ async fn page(exposition: &Arc<Exposition>, compressed: bool, slot: &Slot) -> Op
     if is_soon_rendered {
         return Some(render());
     }
-    tokio::task::spawn_blocking(render).await.ok()
+    match tokio::task::spawn_blocking(render).await {
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        rendered => rendered.ok(),
+    }
 }
 
 pub(super) async fn not_found(State(site): State<Arc<Site>>, uri: Uri) -> Response {

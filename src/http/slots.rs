@@ -1,19 +1,21 @@
 //! How many requests are answered at once. A request occupies its slot until its response is sent.
 
+use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::open::OpenConnections;
+use super::open::{Holding, OpenConnections};
+use super::per_source::PerSource;
 
 /// How long a request waits for a slot.
 const MAX_WAIT: Duration = Duration::from_secs(2);
 
-/// How often a request that waits looks for a response that is slow.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How often requests that wait look for a response that is not read.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What a slot is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,47 +26,64 @@ pub(super) enum SlotKind {
     Page,
 }
 
-/// The slots of one kind.
+/// The slots of one kind, half of which one source can occupy.
 #[derive(Debug)]
 pub(super) struct Slots {
     kind: SlotKind,
     free: Arc<Semaphore>,
+    per_source: PerSource,
     connections: Arc<OpenConnections>,
+    /// When a response was last looked for that is not read.
+    looked: Mutex<Option<Instant>>,
 }
 
 /// A slot that is occupied until the last clone is dropped.
 #[derive(Debug, Clone)]
 pub(super) struct Slot {
     kind: SlotKind,
-    _permit: Arc<OwnedSemaphorePermit>,
+    _permits: Arc<[OwnedSemaphorePermit; 2]>,
 }
 
 // === impl Slots ===
 
 impl Slots {
     pub(super) fn new(kind: SlotKind, number: usize, connections: Arc<OpenConnections>) -> Self {
-        Self { kind, free: Arc::new(Semaphore::new(number)), connections }
+        let (free, per_source) = (Arc::new(Semaphore::new(number)), PerSource::new(number / 2));
+        Self { kind, free, per_source, connections, looked: Mutex::default() }
     }
 
     /// A slot, for which requests wait in turn; none if it is not free in time. A client that does not read its response
     /// loses its slot to another one.
-    pub(super) async fn take(&self) -> Option<Slot> {
-        let permit = match Arc::clone(&self.free).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => timeout(MAX_WAIT, self.wait()).await.ok()??,
-        };
-        Some(Slot { kind: self.kind, _permit: Arc::new(permit) })
+    pub(super) async fn take(&self, source: IpAddr) -> Option<Slot> {
+        let permits = timeout(MAX_WAIT, self.wait(source)).await.ok()?;
+        Some(Slot { kind: self.kind, _permits: Arc::new(permits) })
     }
 
-    /// Waits for its turn. A response becomes slow while others wait.
-    async fn wait(&self) -> Option<OwnedSemaphorePermit> {
-        let mut turn = pin!(Arc::clone(&self.free).acquire_owned());
+    async fn wait(&self, source: IpAddr) -> [OwnedSemaphorePermit; 2] {
+        let mut turn = pin!(async {
+            let of_source = self.per_source.acquire(source).await;
+            let of_all = Arc::clone(&self.free).acquire_owned().await;
+            [of_source, of_all.expect("the semaphore must never be closed")]
+        });
         loop {
-            self.connections.close_slowest(Some(self.kind));
-            if let Ok(permit) = timeout(PAUSE, turn.as_mut()).await {
-                return permit.ok();
+            if let Ok(permits) = timeout(PAUSE, turn.as_mut()).await {
+                return permits;
+            }
+            // One request looks for all that wait.
+            if self.is_time_to_look() {
+                self.connections.close_stalled(Holding::Slot(self.kind));
             }
         }
+    }
+
+    fn is_time_to_look(&self) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let is_time = looked.is_none_or(|last| now.duration_since(last) >= PAUSE);
+        if is_time {
+            *looked = Some(now);
+        }
+        is_time
     }
 
     #[cfg(test)]

@@ -125,13 +125,16 @@ impl<'a, L: TaskList> Reader<'a, L> {
             if number == pages && is_full && page.has_next {
                 pages += 1;
             }
-            let is_last = page.rows() == 0 || repeats.notice(&page) || number == pages;
+            let is_empty = page.rows() == 0;
+            let is_last = is_empty || repeats.notice(&page) || number == pages;
             if take(page, is_last).is_break() {
                 return Ok(());
             }
             if is_last {
                 // A page may end the listing that an API server answered which lags behind. What others have shown counts.
-                while let Some(Some(Ok(page))) = in_flight.next().now_or_never() {
+                while is_empty && let Some(Some(Ok(page))) = in_flight.next().now_or_never() {
+                    self.note(&page);
+                    plausible(&page)?;
                     let _ = take(page, is_last);
                 }
                 return Ok(());

@@ -272,7 +272,7 @@ fn note_missing(
         let has_vanished = polls >= VANISHES_AFTER_POLLS && has_passed(since, elapsed, VANISHES_AFTER);
         let row = if has_vanished {
             vanished += 1;
-            Row { phase: Phase::Vanished, since: Some(elapsed), missing: None, ..old }
+            Row { phase: Phase::Vanished, since: Some(elapsed), missing: None, progress: None, ..old }
         } else {
             Row { since, missing: Some(polls), ..old }
         };

@@ -9,7 +9,7 @@ use std::time::Duration;
 use clumio_exporter::simulator::{Options, Simulator};
 use reqwest::{Response, redirect};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -324,6 +324,18 @@ impl Exporter {
         assert!(ended.status.success(), "{ended:?}");
         ended
     }
+}
+
+/// A connection from another address of this machine.
+pub async fn connect_from(client: [u8; 4], server: SocketAddr) -> TcpStream {
+    connect_by(TcpSocket::new_v4().expect("there must be a socket"), client, server).await
+}
+
+/// The same, by a socket with options.
+pub async fn connect_by(socket: TcpSocket, client: [u8; 4], server: SocketAddr) -> TcpStream {
+    socket.bind(SocketAddr::from((client, 0))).expect("all of 127.0.0.0/8 must be this machine");
+    let connected = tokio::time::timeout(DEADLINE, socket.connect(server)).await;
+    connected.expect("it must be accepted in time").expect("it must be accepted")
 }
 
 /// Where the process serves, as it says in its log.

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::HeaderMap;
@@ -39,7 +39,7 @@ pub(super) struct Login {
     key: hmac::Key,
     /// Name, hash and password, each set as one by `key`: no password is kept in clear.
     verified: Mutex<HashSet<Mac>>,
-    turns: Turns,
+    turns: Arc<Turns>,
 }
 
 type Mac = [u8; 32];
@@ -113,7 +113,8 @@ impl Login {
             if !is_right {
                 tokio::spawn(async move {
                     sleep(PAUSE_AFTER_FAILURE).await;
-                    drop(own);
+                    // The place as well: the line ends with the last one.
+                    drop((own, waiting));
                 });
             }
             is_right
@@ -164,7 +165,8 @@ fn credentials(headers: &HeaderMap) -> Option<(Vec<u8>, Vec<u8>)> {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
-    use std::sync::Arc;
+
+    use tokio::time::Instant;
 
     use super::super::turns::MAX_WAITING;
     use super::*;
@@ -195,6 +197,18 @@ mod tests {
         assert_eq!(login.admit(&with("ann:right"), PROMETHEUS).await, Ok(()));
         assert_eq!(login.admit(&with("ann:right"), PROMETHEUS).await, Ok(()));
         assert_eq!(login.verified().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_address_pauses_after_each_failure() {
+        let (login, begin) = (login(), Instant::now());
+        for _ in 0..5 {
+            assert_eq!(login.admit(&with("ann:wrong"), GUESSER).await, Err(Refusal::Denied));
+        }
+        assert!(begin.elapsed() >= 4 * PAUSE_AFTER_FAILURE, "{:?}", begin.elapsed());
+        let begin = Instant::now();
+        assert_eq!(login.admit(&with("ann:right"), PROMETHEUS).await, Ok(()));
+        assert!(begin.elapsed() < PAUSE_AFTER_FAILURE, "another address does not wait");
     }
 
     #[tokio::test]

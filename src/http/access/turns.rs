@@ -29,8 +29,8 @@ struct Line {
 
 /// A place in the line of an address, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Waiting<'a> {
-    turns: &'a Turns,
+pub(super) struct Waiting {
+    turns: Arc<Turns>,
     source: IpAddr,
     line: Arc<Semaphore>,
 }
@@ -45,12 +45,12 @@ pub(super) struct Turn {
 // === impl Turns ===
 
 impl Turns {
-    pub(super) fn new() -> Self {
-        Self { lines: Mutex::default(), turn: Arc::new(Semaphore::new(1)) }
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { lines: Mutex::default(), turn: Arc::new(Semaphore::new(1)) })
     }
 
     /// A place in the line of an address; none if too many of its logins wait.
-    pub(super) fn wait(&self, source: IpAddr) -> Option<Waiting<'_>> {
+    pub(super) fn wait(self: &Arc<Self>, source: IpAddr) -> Option<Waiting> {
         let mut lines = self.lines();
         let line =
             lines.entry(source).or_insert_with(|| Line { waiting: 0, turn: Arc::new(Semaphore::new(1)) });
@@ -58,7 +58,7 @@ impl Turns {
             return None;
         }
         line.waiting += 1;
-        Some(Waiting { turns: self, source, line: Arc::clone(&line.turn) })
+        Some(Waiting { turns: Arc::clone(self), source, line: Arc::clone(&line.turn) })
     }
 
     fn lines(&self) -> MutexGuard<'_, HashMap<IpAddr, Line>> {
@@ -73,7 +73,7 @@ impl Turns {
 
 // === impl Waiting ===
 
-impl Waiting<'_> {
+impl Waiting {
     pub(super) async fn turn(&self) -> Turn {
         let acquire = async |turn: &Arc<Semaphore>| {
             let permit = Arc::clone(turn).acquire_owned().await;
@@ -84,7 +84,7 @@ impl Waiting<'_> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         let mut lines = self.turns.lines();
         if let Some(line) = lines.get_mut(&self.source) {

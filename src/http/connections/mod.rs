@@ -10,6 +10,7 @@ mod stream;
 
 use std::convert::Infallible;
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +106,7 @@ impl Connections {
 
     async fn serve(&self, stream: TcpStream, connection: &Arc<OpenConnection>) {
         let access = self.front.gate().current();
-        let opened = self.stop.run_until_cancelled(self.open(stream, &access)).await;
+        let opened = self.stop.run_until_cancelled(self.open(stream, &access, connection.source().0)).await;
         let Some(Ok(bytes)) = opened else { return };
         let service = service_fn(async |mut request: Request<Incoming>| {
             connection.note_request();
@@ -123,12 +124,12 @@ impl Connections {
     }
 
     /// The bytes of a connection, after the handshake if the web config asks for one.
-    async fn open(&self, stream: TcpStream, access: &Access) -> io::Result<Box<dyn Bytes>> {
+    async fn open(&self, stream: TcpStream, access: &Access, source: IpAddr) -> io::Result<Box<dyn Bytes>> {
         // The end of a page must not wait for the client's delayed acknowledgement of its beginning (RFC 1122, 4.2.3.4).
         stream.set_nodelay(true)?;
         Ok(match access.tls() {
             None => Box::new(stream),
-            Some(tls) => Box::new(self.handshakes.perform(tls, stream).await?),
+            Some(tls) => Box::new(self.handshakes.perform(tls, stream, source).await?),
         })
     }
 
@@ -181,7 +182,7 @@ mod tests {
         let (unsent, slots) = (Unsent::new(Arc::clone(connections)), Arc::clone(slots));
         tokio::spawn(async move {
             let service = service_fn(async |_| {
-                let slot = slots.take().await;
+                let slot = slots.take(place.connection().source().0).await;
                 let body = if slot.is_some() { "x".repeat(bytes) } else { "busy".to_owned() };
                 let mut response = Response::new(Body::from(body));
                 slot.map(|slot| response.extensions_mut().insert(slot));

@@ -1,7 +1,7 @@
 //! Responses that are being sent: in pieces, so that one is not buffered whole for a client that does not read, and within a
 //! budget for all clients together.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -12,9 +12,9 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::super::open::{OpenConnection, OpenConnections};
+use super::super::open::{Holding, OpenConnection, OpenConnections};
 use super::super::slots::Slot;
 
 /// The bytes that a connection takes at once.
@@ -24,7 +24,10 @@ const PIECE_BYTES: usize = 16 << 10;
 const MAX_UNSENT_KIB: u32 = 8 << 10;
 
 /// How long a response waits for room.
-const MAX_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(2);
+
+/// How often a response that waits looks for another one that is not read.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The room for responses.
 #[derive(Debug)]
@@ -59,26 +62,21 @@ impl Unsent {
             let message = "too many responses that are not read; try again\n";
             return (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
         }
-        connection.begin_response(slot);
+        connection.begin_response(slot, room.is_some());
         let connection = Arc::clone(connection);
         response.map(|body| Body::new(SentBody { body, rest: Bytes::new(), connection, _room: room }))
     }
 
     async fn reserve(&self, kib: u32) -> Option<OwnedSemaphorePermit> {
-        let room = || Arc::clone(&self.room);
-        if let Ok(reserved) = room().try_acquire_many_owned(kib) {
-            return Some(reserved);
-        }
-        let reserve = async {
-            // The room of one response may not do.
-            while self.connections.close_slowest(None) {
-                if let Ok(Ok(reserved)) = timeout(MAX_WAIT / 10, room().acquire_many_owned(kib)).await {
-                    return Some(reserved);
-                }
+        let mut turn = pin!(Arc::clone(&self.room).acquire_many_owned(kib));
+        let end = Instant::now() + MAX_WAIT;
+        loop {
+            match timeout(PAUSE, turn.as_mut()).await {
+                Ok(reserved) => return reserved.ok(),
+                Err(_) if Instant::now() >= end => return None,
+                Err(_) => _ = self.connections.close_stalled(Holding::Room),
             }
-            room().acquire_many_owned(kib).await.ok()
-        };
-        timeout(MAX_WAIT, reserve).await.ok()?
+        }
     }
 }
 

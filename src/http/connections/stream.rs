@@ -35,6 +35,12 @@ impl Stream {
         Self { bytes, connection, write_deadline: None, is_read_waiting: false }
     }
 
+    fn note_written(&self, written: &Poll<io::Result<usize>>) {
+        if matches!(written, Poll::Ready(Ok(1..))) {
+            self.connection.note_progress();
+        }
+    }
+
     /// The result of a write; an error if it has waited for too long.
     fn by_deadline<T>(&mut self, cx: &mut Context<'_>, write: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if write.is_ready() {
@@ -67,6 +73,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.bytes).poll_write(cx, bytes);
+        self.note_written(&written);
         self.by_deadline(cx, written)
     }
 
@@ -89,6 +96,7 @@ impl AsyncWrite for Stream {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.bytes).poll_write_vectored(cx, slices);
+        self.note_written(&written);
         self.by_deadline(cx, written)
     }
 
