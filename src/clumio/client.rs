@@ -82,7 +82,10 @@ pub(super) fn read(answered: &Answered, asked: u32, token: &SecretString) -> Res
     let limit = answer.limit(asked).map_err(Fault::NotAPage)?;
     let has_next = answer.has_next();
     let mut rows = answer.into_rows();
-    Reflection::of(token).mask(&mut rows);
+    let reflection = Reflection::of(token);
+    if reflection.may_be_in(&answered.body) {
+        reflection.mask(&mut rows);
+    }
     Ok(PageBody { total, limit, has_next, rows })
 }
 

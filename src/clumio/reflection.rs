@@ -8,6 +8,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use memchr::memmem::Finder;
 use secrecy::{ExposeSecret, SecretString};
 use url::form_urlencoded::byte_serialize;
 
@@ -24,7 +25,7 @@ const PREFIX: usize = 24;
 const MIN_TOKEN: usize = 8;
 
 /// The beginning of the token, in each of its encodings.
-pub(super) struct Reflection(Vec<String>);
+pub(super) struct Reflection(Vec<Finder<'static>>);
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
@@ -50,7 +51,13 @@ impl Reflection {
         encodings.extend(groups.iter().flat_map(|group| [STANDARD.encode(group), URL_SAFE.encode(group)]));
         encodings.sort_unstable();
         encodings.dedup();
-        Self(encodings)
+        Self(encodings.iter().map(|encoding| Finder::new(encoding).into_owned()).collect())
+    }
+
+    /// Whether a text of this page can have the token. Searching each text would cost more than reading the rows; only an
+    /// escape can hide it from a search of the page.
+    pub(super) fn may_be_in(&self, page: &[u8]) -> bool {
+        memchr::memchr(b'\\', page).is_some() || self.0.iter().any(|encoding| encoding.find(page).is_some())
     }
 
     /// Masks texts that have the token. A row whose id has it counts as one without an id.
@@ -99,10 +106,7 @@ impl Reflection {
     }
 
     fn is_in(&self, text: &str) -> bool {
-        let has = |encoding: &String| {
-            text.as_bytes().windows(encoding.len()).any(|part| part == encoding.as_bytes())
-        };
-        self.0.iter().any(has)
+        self.0.iter().any(|encoding| encoding.find(text.as_bytes()).is_some())
     }
 }
 
@@ -169,5 +173,14 @@ mod tests {
         let task = &masked(&row).tasks[0];
         assert_eq!([task.id.as_str(), task.category.as_str(), task.status.as_str()], ["eyJ", "backup", "x"]);
         assert!(!Reflection::of(&"short".into()).is_in("a short text"));
+        let reflection = Reflection::of(&TOKEN.into());
+        for (page, expected) in [
+            (format!("{{\"id\": \"{TOKEN}\"}}"), true),
+            (STANDARD.encode(format!("Bearer {TOKEN}")), true),
+            (TOKEN.replace('/', "\\/").replace("eyJ", "\\u0065yJ"), true),
+            ("{\"id\": \"eyJ\"}".to_owned(), false),
+        ] {
+            assert_eq!(reflection.may_be_in(page.as_bytes()), expected, "{page}");
+        }
     }
 }
