@@ -186,6 +186,39 @@ impl<S: Subscriber> Filter<S> for LibraryLimit {
 mod tests {
     use super::*;
 
+    /// A writer that counts lines.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<AtomicU64>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.fetch_add(u64::from(bytes.ends_with(b"\n")), Ordering::Relaxed);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn only_warnings_of_libraries_are_limited_and_counted() {
+        let (lines, limit) = (Lines::default(), LibraryLimit::default());
+        let (dropped, writer) = (Arc::clone(&limit.dropped), lines.clone());
+        let layer = fmt::layer().with_writer(move || writer.clone());
+        let subscriber = tracing_subscriber::registry()
+            .with(layer.with_filter(limit).with_filter(filter(LogLevel::Debug)));
+        tracing::subscriber::with_default(subscriber, || {
+            for _ in 0..30 {
+                tracing::debug!(target: "hyper", "below the level of libraries");
+                tracing::warn!(target: "hyper", "provoked by a client");
+                tracing::info!(target: OWN_TARGET, "of the exporter");
+            }
+        });
+        assert_eq!(lines.0.load(Ordering::Relaxed), 10 + 30);
+        assert_eq!(dropped.load(Ordering::Relaxed), 20);
+    }
+
     #[test]
     fn libraries_have_ten_lines_a_minute() {
         let (limit, start) = (LibraryLimit::default(), Instant::now());

@@ -17,8 +17,8 @@ use super::exchange::{Answered, Exchange};
 use super::fault::{Fault, Next};
 use super::limit::RateLimit;
 use super::query::Query;
-use super::reflection::Reflection;
 use super::token::{self, Token};
+use super::token_mask::TokenMask;
 use super::wire::{self, RowKey, Rows};
 use super::{Error, Filter, Observer, Page, SetupError, TaskList, redact, retry};
 use crate::config::TokenSource;
@@ -82,9 +82,9 @@ pub(super) fn read(answered: &Answered, asked: u32, token: &SecretString) -> Res
     let limit = answer.limit(asked).map_err(Fault::NotAPage)?;
     let has_next = answer.has_next();
     let mut rows = answer.into_rows();
-    let reflection = Reflection::of(token);
-    if reflection.may_be_in(&answered.body) {
-        reflection.mask(&mut rows);
+    let mask = TokenMask::of(token);
+    if mask.may_be_in(&answered.body) {
+        mask.apply(&mut rows);
     }
     Ok(PageBody { total, limit, has_next, rows })
 }

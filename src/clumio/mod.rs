@@ -13,12 +13,12 @@ mod lenient;
 mod limit;
 mod query;
 mod redact;
-mod reflection;
 mod retry;
 mod row;
 #[cfg(test)]
 mod tests;
 mod token;
+mod token_mask;
 mod transport;
 mod unicode;
 mod wire;

@@ -16,8 +16,8 @@ use futures::FutureExt;
 use tower::ServiceExt;
 
 use super::access::OPEN_PATHS;
-use super::open::{OpenConnections, Source};
 use super::prefix::Prefix;
+use super::registry::{ConnectionRegistry, Source};
 use super::slots::{Slot, SlotKind, Slots};
 use super::{Gate, Site, pages, router};
 use crate::config::ExternalUrl;
@@ -32,7 +32,7 @@ pub struct Front {
     current: ArcSwap<Shown>,
     gate: Arc<Gate>,
     exposition: Arc<Exposition>,
-    connections: Arc<OpenConnections>,
+    connections: Arc<ConnectionRegistry>,
 }
 
 /// A site that is ready to be asked.
@@ -54,7 +54,7 @@ impl Front {
     #[must_use]
     pub fn new(site: Site, gate: Arc<Gate>) -> Arc<Self> {
         let exposition = Arc::clone(&site.exposition);
-        let connections = Arc::<OpenConnections>::default();
+        let connections = Arc::<ConnectionRegistry>::default();
         let current = ArcSwap::from_pointee(Shown::new(site, &connections));
         Arc::new(Self { current, gate, exposition, connections })
     }
@@ -75,7 +75,7 @@ impl Front {
     }
 
     /// The open connections of its server.
-    pub(super) fn connections(&self) -> &Arc<OpenConnections> {
+    pub(super) fn connections(&self) -> &Arc<ConnectionRegistry> {
         &self.connections
     }
 
@@ -91,7 +91,9 @@ impl Front {
         answered.unwrap_or_else(|_| {
             self.exposition.count_http_panic();
             let message = "the exporter panicked while it answered; see its log\n";
-            (StatusCode::INTERNAL_SERVER_ERROR, message).into_response()
+            let mut response = (StatusCode::INTERNAL_SERVER_ERROR, message).into_response();
+            self.gate.current().decorate(response.headers_mut());
+            response
         })
     }
 
@@ -125,7 +127,7 @@ fn source(request: &Request) -> IpAddr {
 // === impl Shown ===
 
 impl Shown {
-    fn new(site: Site, connections: &Arc<OpenConnections>) -> Self {
+    fn new(site: Site, connections: &Arc<ConnectionRegistry>) -> Self {
         site.exposition.external_url_is(site.external_url.as_ref().map(ExternalUrl::as_str));
         Self {
             exposition: Arc::clone(&site.exposition),

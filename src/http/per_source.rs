@@ -29,7 +29,7 @@ impl PerSource {
 
     fn permits(&self, source: IpAddr) -> Arc<Semaphore> {
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever holds or awaits a permit has a reference.
+        // Requests that hold or await a permit have a reference to their semaphore.
         sources.retain(|other, permits| *other == source || Arc::strong_count(permits) > 1);
         Arc::clone(sources.entry(source).or_insert_with(|| Arc::new(Semaphore::new(self.limit))))
     }

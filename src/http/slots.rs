@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
-use super::open::{Holding, OpenConnections};
 use super::per_source::PerSource;
+use super::registry::{ConnectionRegistry, HeldResource};
 
 /// How long a request waits for a slot.
 const MAX_WAIT: Duration = Duration::from_secs(2);
@@ -32,9 +32,9 @@ pub(super) struct Slots {
     kind: SlotKind,
     free: Arc<Semaphore>,
     per_source: PerSource,
-    connections: Arc<OpenConnections>,
-    /// When a response was last looked for that is not read.
-    looked: Mutex<Option<Instant>>,
+    connections: Arc<ConnectionRegistry>,
+    /// When stalled responses were last looked for.
+    last_check: Mutex<Option<Instant>>,
 }
 
 /// A slot that is occupied until the last clone is dropped.
@@ -47,9 +47,9 @@ pub(super) struct Slot {
 // === impl Slots ===
 
 impl Slots {
-    pub(super) fn new(kind: SlotKind, number: usize, connections: Arc<OpenConnections>) -> Self {
+    pub(super) fn new(kind: SlotKind, number: usize, connections: Arc<ConnectionRegistry>) -> Self {
         let (free, per_source) = (Arc::new(Semaphore::new(number)), PerSource::new(number / 2));
-        Self { kind, free, per_source, connections, looked: Mutex::default() }
+        Self { kind, free, per_source, connections, last_check: Mutex::default() }
     }
 
     /// A slot, for which requests wait in turn; none if it is not free in time. A client that does not read its response
@@ -69,21 +69,21 @@ impl Slots {
             if let Ok(permits) = timeout(PAUSE, turn.as_mut()).await {
                 return permits;
             }
-            // One request looks for all that wait.
-            if self.is_time_to_look() {
-                self.connections.close_stalled(Holding::Slot(self.kind));
+            // One of the waiting requests checks for all of them.
+            if self.is_check_due() {
+                self.connections.close_stalled(HeldResource::Slot(self.kind));
             }
         }
     }
 
-    fn is_time_to_look(&self) -> bool {
-        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+    fn is_check_due(&self) -> bool {
+        let mut last_check = self.last_check.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let is_time = looked.is_none_or(|last| now.duration_since(last) >= PAUSE);
-        if is_time {
-            *looked = Some(now);
+        let is_due = last_check.is_none_or(|last| now.duration_since(last) >= PAUSE);
+        if is_due {
+            *last_check = Some(now);
         }
-        is_time
+        is_due
     }
 
     #[cfg(test)]

@@ -8,11 +8,11 @@ mod assets;
 mod families;
 mod family;
 mod gzip;
-mod host;
 mod page;
 mod recent;
 mod reloads;
 mod requests;
+mod server;
 mod tasks;
 
 use std::fmt;
@@ -26,15 +26,15 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntGauge, Opts, Registry, TextEncoder};
 
 pub(crate) use families::Current;
-use host::HostFamilies;
 use reloads::Reloads;
 use requests::RequestFamilies;
+use server::ServerFamilies;
 
 pub(crate) use account::Published;
 pub use account::{Account, BackgroundJob, Failure, SyncObserver, SyncProgress};
-pub use host::HandshakeFailure;
 pub use page::Page;
 pub use requests::RequestMetrics;
+pub use server::HandshakeFailure;
 
 use crate::store::{Snapshot, StoreStatus};
 use crate::time::Timestamp;
@@ -51,7 +51,7 @@ pub struct Exposition {
     reloads: Reloads,
     store: ArcSwapOption<StoreStatus>,
     external_url: ArcSwapOption<String>,
-    host: HostFamilies,
+    server: ServerFamilies,
     cache: page::Cache,
 }
 
@@ -81,7 +81,7 @@ impl Exposition {
             reloads,
             store: ArcSwapOption::empty(),
             external_url: ArcSwapOption::empty(),
-            host: HostFamilies::default(),
+            server: ServerFamilies::default(),
             cache: page::Cache::default(),
         }
     }
@@ -161,17 +161,17 @@ impl Exposition {
 
     /// Counts a request whose answer panicked.
     pub fn count_http_panic(&self) {
-        self.host.count_panic();
+        self.server.count_panic();
     }
 
     /// Counts a TLS handshake that failed.
     pub fn count_handshake_failure(&self, failure: HandshakeFailure) {
-        self.host.count_handshake_failure(failure);
+        self.server.count_handshake_failure(failure);
     }
 
     /// Publishes how many lines of the log were dropped.
     pub fn count_dropped_log_lines(&self, count: impl Fn() -> u64 + Send + Sync + 'static) {
-        self.host.set_dropped_lines(Box::new(count));
+        self.server.set_dropped_lines(Box::new(count));
     }
 
     fn change(&self, change: impl Fn(&mut Vec<Arc<Account>>)) {
@@ -204,7 +204,7 @@ impl Exposition {
             if let Some(url) = self.external_url.load_full() {
                 families::write_web_info(&url, page);
             }
-            self.host.write(page);
+            self.server.write(page);
             if let Some(status) = self.store.load_full() {
                 families::write_store(*status, page);
             }

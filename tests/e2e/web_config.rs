@@ -167,8 +167,7 @@ async fn only_certificates_of_the_authority_with_an_allowed_name_and_their_key_a
         }
     }
     let client = server.authority.client(&[&TLS13], Some(&allowed));
-    // In each version one without a certificate; a stranger, another name, and two without the key of what they show. A page
-    // can be a second old.
+    // In each version, one client has no certificate, and four have one that is refused. The exposition can be a second old.
     let are_counted = async || {
         let page = server.page(&client).await;
         let counted = ["no_certificate", "bad_certificate"].map(|reason| failures(&page, reason));

@@ -1,8 +1,8 @@
 //! Login by name and password (RFC 7617), against bcrypt hashes.
 //!
-//! A hash takes long by design, so what has been verified is remembered, and users who are logged in never wait for those
-//! who are not: hashes are computed one at a time, on a thread of their own, and addresses take turns ([`turns`](super::turns)). An
-//! address whose login fails pauses before its next one. A name that no user has costs what a user's name does.
+//! A hash takes long by design, so verified passwords are remembered, and a user who is logged in never waits for a hash.
+//! Hashes are computed one at a time, and addresses take turns ([`login_queue`](super::login_queue)). After a failed login,
+//! an address pauses before its next one. A name that no user has costs what a user's name does.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -19,10 +19,10 @@ use ring::rand::SystemRandom;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::turns::{Turn, Turns};
+use super::login_queue::{LoginQueue, LoginTurn};
 use crate::config::PasswordHash;
 
-/// How long an address waits after a login that failed. Those that wait behind it still are answered within a scrape's
+/// How long an address waits after a failed login. With hashes of the usual cost, a full queue still ends within a scrape's
 /// timeout.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(400);
 
@@ -39,7 +39,7 @@ pub(super) struct Login {
     key: hmac::Key,
     /// Name, hash and password, each set as one by `key`: no password is kept in clear.
     verified: Mutex<HashSet<Mac>>,
-    turns: Arc<Turns>,
+    queue: Arc<LoginQueue>,
 }
 
 type Mac = [u8; 32];
@@ -59,13 +59,13 @@ impl Login {
     pub(super) fn new(users: BTreeMap<String, PasswordHash>) -> Self {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new())
             .expect("the system must have random numbers");
-        Self { users, key, verified: Mutex::default(), turns: Turns::new() }
+        Self { users, key, verified: Mutex::default(), queue: LoginQueue::new() }
     }
 
     /// The login of other users, with what is remembered: it counts for names whose hash stays the same.
     pub(super) fn with_users(&self, users: BTreeMap<String, PasswordHash>) -> Self {
         let verified = Mutex::new(self.verified().clone());
-        Self { users, key: self.key.clone(), verified, turns: Turns::new() }
+        Self { users, key: self.key.clone(), verified, queue: LoginQueue::new() }
     }
 
     pub(super) fn is_for(&self, users: &BTreeMap<String, PasswordHash>) -> bool {
@@ -99,13 +99,13 @@ impl Login {
         (hash, password, mac): (String, Vec<u8>, Mac),
         source: IpAddr,
     ) -> Result<bool, Refusal> {
-        let waiting = self.turns.wait(source).ok_or(Refusal::Busy)?;
-        let Turn { all, own } = waiting.turn().await;
+        let waiting = self.queue.wait(source).ok_or(Refusal::Busy)?;
+        let LoginTurn { all, own } = waiting.turn().await;
         // The one before may have been the same: Prometheus asks for several pages at once.
         if self.verified().contains(&mac) {
             return Ok(true);
         }
-        // It continues if the client goes away: only then is it the turn of the next one.
+        // It continues when the client goes away: the next hash begins only after this one.
         let verified = tokio::spawn(async move {
             let verify = move || is_user & bcrypt::verify(password, &hash).unwrap_or(false);
             let is_right = spawn_blocking(verify).await.unwrap_or(false);
@@ -113,7 +113,7 @@ impl Login {
             if !is_right {
                 tokio::spawn(async move {
                     sleep(PAUSE_AFTER_FAILURE).await;
-                    // The place as well: the line ends with the last one.
+                    // The queue of the address is removed with its last login.
                     drop((own, waiting));
                 });
             }
@@ -168,7 +168,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::super::turns::MAX_WAITING;
+    use super::super::login_queue::MAX_WAITING;
     use super::*;
 
     fn login() -> Login {
@@ -214,7 +214,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_guesses_keeps_nobody_out() {
         let login = Arc::new(login());
-        let turn = login.turns.of_all().acquire().await.expect("it must be free");
+        let turn = login.queue.of_all().acquire().await.expect("it must be free");
         let guess = |number| {
             let login = Arc::clone(&login);
             tokio::spawn(async move { login.admit(&with(&format!("ann:{number}")), GUESSER).await })
@@ -234,7 +234,7 @@ mod tests {
         assert_eq!(
             login.admit(&with("ann:right"), GUESSER).await,
             Ok(()),
-            "users who are logged in wait for nobody"
+            "a user who is logged in does not wait"
         );
     }
 
@@ -245,7 +245,7 @@ mod tests {
         let mut users = login.users.clone();
         users.insert("bob".to_owned(), users["ann"].clone());
         let more = login.with_users(users);
-        let _turn = more.turns.of_all().acquire().await.expect("it must be free");
+        let _turn = more.queue.of_all().acquire().await.expect("it must be free");
         assert_eq!(more.admit(&with("ann:right"), PROMETHEUS).await, Ok(()));
         let fewer = more.with_users(BTreeMap::new());
         assert_eq!(fewer.users.len(), 0);

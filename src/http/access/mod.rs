@@ -3,10 +3,10 @@
 mod clients;
 mod gate;
 mod login;
+mod login_queue;
 mod rate;
 pub(super) mod signatures;
 pub(super) mod tls;
-mod turns;
 
 use std::net::IpAddr;
 use std::path::Path;

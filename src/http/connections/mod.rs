@@ -1,8 +1,8 @@
 //! Connections: accepted, in TLS where the web config asks for it, and served with HTTP/1.1.
 //!
-//! Their number is bounded ([`open`](super::open)), and so are the time of each step and what is not sent yet
+//! Their number is bounded ([`registry`](super::registry)), and so are the time of each step and what is not sent yet
 //! ([`response`]). Without bounds, clients that connect and send nothing would take the file descriptors that polls and the
-//! state need, or the place of Prometheus.
+//! state need, or the connection of Prometheus.
 
 mod handshake;
 mod response;
@@ -28,11 +28,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::handshake::Handshakes;
-use self::response::Unsent;
+use self::response::ResponseBudget;
 use self::stream::{Bytes, Stream};
 use super::Front;
 use super::access::Access;
-use super::open::{OpenConnection, Place};
+use super::registry::{ConnectionGuard, RegisteredConnection};
 
 /// How long a client may take to send the head of a request, from the handshake or the previous response on.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -54,7 +54,7 @@ pub(super) struct Connections {
     front: Arc<Front>,
     http: http1::Builder,
     handshakes: Handshakes,
-    unsent: Unsent,
+    budget: ResponseBudget,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -70,10 +70,10 @@ fn http() -> http1::Builder {
 
 impl Connections {
     pub(super) fn new(front: Arc<Front>) -> Arc<Self> {
-        let unsent = Unsent::new(Arc::clone(front.connections()));
+        let budget = ResponseBudget::new(Arc::clone(front.connections()));
         let handshakes = Handshakes::new(Arc::clone(front.exposition()));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        Arc::new(Self { front, http: http(), handshakes, unsent, stop, tasks })
+        Arc::new(Self { front, http: http(), handshakes, budget, stop, tasks })
     }
 
     /// Accepts connections until it is dropped, which closes the listener and no connection.
@@ -81,8 +81,8 @@ impl Connections {
         loop {
             match listener.accept().await {
                 Ok((stream, client)) => {
-                    let place = self.front.connections().add(client.ip());
-                    self.tasks.spawn(Arc::clone(&self).keep(stream, place));
+                    let guard = self.front.connections().add(client.ip());
+                    self.tasks.spawn(Arc::clone(&self).keep(stream, guard));
                 }
                 Err(_) => sleep(ACCEPT_PAUSE).await,
             }
@@ -96,15 +96,15 @@ impl Connections {
         self.tasks.wait().await;
     }
 
-    /// Serves a connection until it ends or another one needs its place.
-    async fn keep(self: Arc<Self>, stream: TcpStream, place: Place) {
+    /// Serves a connection until it ends or the registry closes it for another one.
+    async fn keep(self: Arc<Self>, stream: TcpStream, guard: ConnectionGuard) {
         tokio::select! {
-            () = self.serve(stream, place.connection()) => {}
-            () = place.lost() => {}
+            () = self.serve(stream, guard.connection()) => {}
+            () = guard.evicted() => {}
         }
     }
 
-    async fn serve(&self, stream: TcpStream, connection: &Arc<OpenConnection>) {
+    async fn serve(&self, stream: TcpStream, connection: &Arc<RegisteredConnection>) {
         let access = self.front.gate().current();
         let opened = self.stop.run_until_cancelled(self.open(stream, &access, connection.source().0)).await;
         let Some(Ok(bytes)) = opened else { return };
@@ -113,7 +113,7 @@ impl Connections {
             request.extensions_mut().insert(connection.source());
             let mut response = self.front.answer(request.map(Body::new)).await;
             self.expire(&access, &mut response);
-            Ok::<_, Infallible>(self.unsent.send(response, connection).await)
+            Ok::<_, Infallible>(self.budget.send(response, connection).await)
         });
         let stream = TokioIo::new(Stream::new(bytes, Arc::clone(connection)));
         let mut served = pin!(self.http.serve_connection(stream, service));
@@ -151,7 +151,7 @@ mod tests {
     use tokio::task::JoinHandle;
     use tokio::time::Instant;
 
-    use super::super::open::OpenConnections;
+    use super::super::registry::ConnectionRegistry;
     use super::super::slots::{SlotKind, Slots};
     use super::stream::WRITE_TIMEOUT;
     use super::*;
@@ -160,37 +160,37 @@ mod tests {
     const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
 
     /// The slots of a server, of which there is one.
-    fn slots() -> (Arc<OpenConnections>, Arc<Slots>) {
-        let connections = Arc::<OpenConnections>::default();
+    fn slots() -> (Arc<ConnectionRegistry>, Arc<Slots>) {
+        let connections = Arc::<ConnectionRegistry>::default();
         let slots = Slots::new(SlotKind::Scrape, 1, Arc::clone(&connections));
         (connections, Arc::new(slots))
     }
 
     /// A connection, and its client's end with room for `CAPACITY` bytes each way.
-    fn connection(connections: &Arc<OpenConnections>) -> (Stream, Place, DuplexStream) {
+    fn connection(connections: &Arc<ConnectionRegistry>) -> (Stream, ConnectionGuard, DuplexStream) {
         let (stream, client) = duplex(CAPACITY);
-        let place = connections.add(Ipv4Addr::LOCALHOST.into());
-        (Stream::new(Box::new(stream), Arc::clone(place.connection())), place, client)
+        let guard = connections.add(Ipv4Addr::LOCALHOST.into());
+        (Stream::new(Box::new(stream), Arc::clone(guard.connection())), guard, client)
     }
 
     /// Serves a page of `bytes` bytes on the connection until it is closed; 503 while there is no slot.
     fn serve(
-        (connections, slots): &(Arc<OpenConnections>, Arc<Slots>),
-        (stream, place): (Stream, Place),
+        (connections, slots): &(Arc<ConnectionRegistry>, Arc<Slots>),
+        (stream, guard): (Stream, ConnectionGuard),
         bytes: usize,
     ) -> JoinHandle<hyper::Result<()>> {
-        let (unsent, slots) = (Unsent::new(Arc::clone(connections)), Arc::clone(slots));
+        let (budget, slots) = (ResponseBudget::new(Arc::clone(connections)), Arc::clone(slots));
         tokio::spawn(async move {
             let service = service_fn(async |_| {
-                let slot = slots.take(place.connection().source().0).await;
+                let slot = slots.take(guard.connection().source().0).await;
                 let body = if slot.is_some() { "x".repeat(bytes) } else { "busy".to_owned() };
                 let mut response = Response::new(Body::from(body));
                 slot.map(|slot| response.extensions_mut().insert(slot));
-                Ok::<_, Infallible>(unsent.send(response, place.connection()).await)
+                Ok::<_, Infallible>(budget.send(response, guard.connection()).await)
             });
             tokio::select! {
                 served = http().serve_connection(TokioIo::new(stream), service) => served,
-                () = place.lost() => Ok(()),
+                () = guard.evicted() => Ok(()),
             }
         })
     }
@@ -207,9 +207,9 @@ mod tests {
             ("POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n", 0),
         ] {
             let slots = slots();
-            let (stream, place, mut client) = connection(&slots.0);
+            let (stream, guard, mut client) = connection(&slots.0);
             let begin = Instant::now();
-            let served = serve(&slots, (stream, place), 1);
+            let served = serve(&slots, (stream, guard), 1);
             client.write_all(sent.as_bytes()).await.expect("there must be room");
             client.read_to_end(&mut Vec::new()).await.expect("the connection must be closed");
             assert_eq!(begin.elapsed().as_secs(), expected, "{sent}");
@@ -237,9 +237,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_download_that_makes_progress_may_take_longer_and_holds_its_slot_until_it_ends() {
         let slots = slots();
-        let (stream, place, mut client) = connection(&slots.0);
+        let (stream, guard, mut client) = connection(&slots.0);
         let begin = Instant::now();
-        let served = serve(&slots, (stream, place), 8 * CAPACITY);
+        let served = serve(&slots, (stream, guard), 8 * CAPACITY);
         client.write_all(GET.as_bytes()).await.expect("there must be room");
         let mut read = [0; CAPACITY];
         for _ in 0..8 {
@@ -257,14 +257,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_does_not_read_is_disconnected_when_another_one_needs_its_slot() {
         let slots = slots();
-        let (stream, place, mut slow) = connection(&slots.0);
-        let unread = serve(&slots, (stream, place), 64 * CAPACITY);
+        let (stream, guard, mut slow) = connection(&slots.0);
+        let unread = serve(&slots, (stream, guard), 64 * CAPACITY);
         slow.write_all(GET.as_bytes()).await.expect("there must be room");
         sleep(Duration::from_secs(1)).await;
 
-        let (stream, place, mut client) = connection(&slots.0);
+        let (stream, guard, mut client) = connection(&slots.0);
         let begin = Instant::now();
-        let served = serve(&slots, (stream, place), 2);
+        let served = serve(&slots, (stream, guard), 2);
         client.write_all(GET.as_bytes()).await.expect("there must be room");
         let mut answer = Vec::new();
         client.read_to_end(&mut answer).await.expect("it must be answered");
@@ -280,8 +280,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn clients_that_send_requests_and_read_no_response_are_disconnected() {
         let slots = slots();
-        let (stream, place, mut client) = connection(&slots.0);
-        let served = serve(&slots, (stream, place), CAPACITY);
+        let (stream, guard, mut client) = connection(&slots.0);
+        let served = serve(&slots, (stream, guard), CAPACITY);
         // It fails when the connection is closed.
         let sent = timeout(2 * WRITE_TIMEOUT, client.write_all(GET.repeat(10_000).as_bytes())).await;
         assert!(sent.expect("it must be disconnected").is_err());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::super::open::OpenConnection;
+use super::super::registry::RegisteredConnection;
 
 /// How long a response may wait for a client that does not read.
 pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(45);
@@ -18,7 +18,7 @@ pub(super) const WRITE_TIMEOUT: Duration = Duration::from_secs(45);
 /// the responses kept.
 pub(super) struct Stream {
     bytes: Box<dyn Bytes>,
-    connection: Arc<OpenConnection>,
+    connection: Arc<RegisteredConnection>,
     /// When the write that waits fails; none while no write waits.
     write_deadline: Option<Pin<Box<Sleep>>>,
     /// Whether a read waits for the end of the write.
@@ -31,7 +31,7 @@ pub(super) trait Bytes: AsyncRead + AsyncWrite + Send + Unpin {}
 // === impl Stream ===
 
 impl Stream {
-    pub(super) fn new(bytes: Box<dyn Bytes>, connection: Arc<OpenConnection>) -> Self {
+    pub(super) fn new(bytes: Box<dyn Bytes>, connection: Arc<RegisteredConnection>) -> Self {
         Self { bytes, connection, write_deadline: None, is_read_waiting: false }
     }
 

@@ -25,15 +25,15 @@ const PREFIX: usize = 24;
 const MIN_TOKEN: usize = 8;
 
 /// The beginning of the token, in each of its encodings.
-pub(super) struct Reflection(Vec<Finder<'static>>);
+pub(super) struct TokenMask(Vec<Finder<'static>>);
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
-// === impl Reflection ===
+// === impl TokenMask ===
 
-impl Reflection {
+impl TokenMask {
     pub(super) fn of(token: &SecretString) -> Self {
         let token = token.expose_secret().as_bytes();
         if token.len() < MIN_TOKEN {
@@ -61,7 +61,7 @@ impl Reflection {
     }
 
     /// Masks texts that have the token. A row whose id has it counts as one without an id.
-    pub(super) fn mask(&self, rows: &mut Rows) {
+    pub(super) fn apply(&self, rows: &mut Rows) {
         let Rows { tasks, without_status, without_id, corrected } = rows;
         for task in &mut *tasks {
             self.mask_task(task);
@@ -122,7 +122,7 @@ mod tests {
     fn masked(item: &serde_json::Value) -> Rows {
         let page = json!({"limit": 1, "total_count": 1, "_embedded": {"items": [item]}}).to_string();
         let mut rows = wire::read(page.as_bytes()).expect("it must be a page").into_rows();
-        Reflection::of(&TOKEN.into()).mask(&mut rows);
+        TokenMask::of(&TOKEN.into()).apply(&mut rows);
         rows
     }
 
@@ -172,15 +172,15 @@ mod tests {
         let row = json!({"id": "eyJ", "category": "backup", "type": "aws_ebs_volume_incremental_backup", "status": "x"});
         let task = &masked(&row).tasks[0];
         assert_eq!([task.id.as_str(), task.category.as_str(), task.status.as_str()], ["eyJ", "backup", "x"]);
-        assert!(!Reflection::of(&"short".into()).is_in("a short text"));
-        let reflection = Reflection::of(&TOKEN.into());
+        assert!(!TokenMask::of(&"short".into()).is_in("a short text"));
+        let mask = TokenMask::of(&TOKEN.into());
         for (page, expected) in [
             (format!("{{\"id\": \"{TOKEN}\"}}"), true),
             (STANDARD.encode(format!("Bearer {TOKEN}")), true),
             (TOKEN.replace('/', "\\/").replace("eyJ", "\\u0065yJ"), true),
             ("{\"id\": \"eyJ\"}".to_owned(), false),
         ] {
-            assert_eq!(reflection.may_be_in(page.as_bytes()), expected, "{page}");
+            assert_eq!(mask.may_be_in(page.as_bytes()), expected, "{page}");
         }
     }
 }

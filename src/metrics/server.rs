@@ -31,7 +31,7 @@ pub enum HandshakeFailure {
 
 /// What the process counts as a server.
 #[derive(Default)]
-pub(super) struct HostFamilies {
+pub(super) struct ServerFamilies {
     panics: AtomicU64,
     handshake_failures: [AtomicU64; HandshakeFailure::ALL.len()],
     dropped_lines: OnceLock<DroppedLines>,
@@ -68,9 +68,9 @@ impl HandshakeFailure {
     }
 }
 
-// === impl HostFamilies ===
+// === impl ServerFamilies ===
 
-impl HostFamilies {
+impl ServerFamilies {
     pub(super) fn count_panic(&self) {
         self.panics.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,8 +1,8 @@
-//! Which connections are open, and which of them is closed when another one needs its place.
+//! The registry of open connections, which decides which one is closed when there are too many.
 //!
-//! Nobody can keep others out by holding connections: when there are too many, the one is closed that has gone longest
-//! without a complete request, and when all slots are taken by responses that their clients do not read, the oldest of these.
-//! A client that sends nothing, or bytes without end, thus only closes its own connections in time.
+//! When the limit is reached, it closes the connection that has gone longest without a complete request. When all slots are
+//! occupied, it closes the connection whose client has read nothing of its response for longest. A client that sends nothing,
+//! or sends bytes without end, therefore only loses its own connections.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -26,30 +26,30 @@ const MIN_STALL: Duration = Duration::from_millis(300);
 
 /// The open connections of a server.
 #[derive(Debug, Default)]
-pub(super) struct OpenConnections {
-    open: Mutex<HashMap<u64, Arc<OpenConnection>>>,
+pub(super) struct ConnectionRegistry {
+    open: Mutex<HashMap<u64, Arc<RegisteredConnection>>>,
     /// Connections so far.
     total: AtomicU64,
 }
 
-/// A connection, until its [`Place`] is dropped.
+/// An open connection.
 #[derive(Debug)]
-pub(super) struct OpenConnection {
+pub(super) struct RegisteredConnection {
     source: IpAddr,
     close: CancellationToken,
     traffic: Mutex<Traffic>,
 }
 
-/// What a request comes from, as a part of it: see [`source`].
+/// The source of a request, in its extensions: see [`source`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Source(pub(super) IpAddr);
 
-/// The place of a connection among the open ones.
+/// Keeps a connection in the registry until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionGuard {
     number: u64,
-    connection: Arc<OpenConnection>,
-    all: Arc<OpenConnections>,
+    connection: Arc<RegisteredConnection>,
+    all: Arc<ConnectionRegistry>,
 }
 
 #[derive(Debug)]
@@ -57,12 +57,12 @@ struct Traffic {
     /// When the last complete request came, or else the connection.
     last_request: Instant,
     /// The responses that are being sent, oldest first.
-    responses: VecDeque<Sending>,
+    responses: VecDeque<UnsentResponse>,
 }
 
 /// What a response that is being sent holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holding {
+pub(super) enum HeldResource {
     /// A slot of this kind.
     Slot(SlotKind),
     /// Room among the responses that are not sent.
@@ -71,7 +71,7 @@ pub(super) enum Holding {
 
 /// A response that is being sent.
 #[derive(Debug)]
-struct Sending {
+struct UnsentResponse {
     /// When bytes of it were last accepted, or else its begin.
     progressed: Instant,
     /// Whether all of it was written, but perhaps not flushed.
@@ -91,15 +91,15 @@ fn source(address: IpAddr) -> IpAddr {
     }
 }
 
-// === impl OpenConnections ===
+// === impl ConnectionRegistry ===
 
-impl OpenConnections {
+impl ConnectionRegistry {
     /// Adds a connection; it closes another one if there are too many.
-    pub(super) fn add(self: &Arc<Self>, address: IpAddr) -> Place {
+    pub(super) fn add(self: &Arc<Self>, address: IpAddr) -> ConnectionGuard {
         let source = source(address);
-        let connection = Arc::new(OpenConnection::new(source));
+        let connection = Arc::new(RegisteredConnection::new(source));
         let mut open = self.open();
-        let is_same = |other: &OpenConnection| other.source == source;
+        let is_same = |other: &RegisteredConnection| other.source == source;
         if open.values().filter(|other| is_same(other)).count() >= MAX_PER_ADDRESS {
             close_first(&mut open, |other| is_same(other).then(|| other.last_request()));
         } else if open.len() >= MAX_CONNECTIONS {
@@ -108,26 +108,26 @@ impl OpenConnections {
         let number = self.total.fetch_add(1, Ordering::Relaxed);
         open.insert(number, Arc::clone(&connection));
         drop(open);
-        Place { number, connection, all: Arc::clone(self) }
+        ConnectionGuard { number, connection, all: Arc::clone(self) }
     }
 
     /// Closes the connection whose client has not read its response for longest, of those that hold this; whether there was
     /// one.
-    pub(super) fn close_stalled(&self, holding: Holding) -> bool {
+    pub(super) fn close_stalled(&self, holding: HeldResource) -> bool {
         let latest = Instant::now().checked_sub(MIN_STALL);
         let is_stalled = |progressed: &Instant| latest.is_some_and(|latest| *progressed <= latest);
         close_first(&mut self.open(), |other| other.progressed(holding).filter(is_stalled))
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<u64, Arc<OpenConnection>>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, Arc<RegisteredConnection>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Closes the connection with the earliest time, of those that have one; whether there was one.
 fn close_first(
-    open: &mut HashMap<u64, Arc<OpenConnection>>,
-    time: impl Fn(&OpenConnection) -> Option<Instant>,
+    open: &mut HashMap<u64, Arc<RegisteredConnection>>,
+    time: impl Fn(&RegisteredConnection) -> Option<Instant>,
 ) -> bool {
     let times = open.iter().filter_map(|(number, connection)| Some((time(connection)?, *number)));
     let Some((_, number)) = times.min() else { return false };
@@ -137,9 +137,9 @@ fn close_first(
     true
 }
 
-// === impl OpenConnection ===
+// === impl RegisteredConnection ===
 
-impl OpenConnection {
+impl RegisteredConnection {
     fn new(source: IpAddr) -> Self {
         let traffic = Traffic { last_request: Instant::now(), responses: VecDeque::new() };
         Self { source, close: CancellationToken::new(), traffic: Mutex::new(traffic) }
@@ -156,8 +156,8 @@ impl OpenConnection {
 
     /// Its response is being sent; the slot is held until it is sent.
     pub(super) fn begin_response(&self, slot: Option<Slot>, has_room: bool) {
-        let sending = Sending { progressed: Instant::now(), is_written: false, slot, has_room };
-        self.traffic().responses.push_back(sending);
+        let response = UnsentResponse { progressed: Instant::now(), is_written: false, slot, has_room };
+        self.traffic().responses.push_back(response);
     }
 
     /// Bytes of the responses were accepted.
@@ -185,11 +185,11 @@ impl OpenConnection {
         self.traffic().last_request
     }
 
-    fn progressed(&self, holding: Holding) -> Option<Instant> {
+    fn progressed(&self, holding: HeldResource) -> Option<Instant> {
         let traffic = self.traffic();
-        let holds = |response: &&Sending| match holding {
-            Holding::Slot(kind) => response.slot.as_ref().is_some_and(|slot| slot.kind() == kind),
-            Holding::Room => response.has_room,
+        let holds = |response: &&UnsentResponse| match holding {
+            HeldResource::Slot(kind) => response.slot.as_ref().is_some_and(|slot| slot.kind() == kind),
+            HeldResource::Room => response.has_room,
         };
         traffic.responses.iter().find(holds).map(|response| response.progressed)
     }
@@ -199,22 +199,22 @@ impl OpenConnection {
     }
 }
 
-// === impl Place ===
+// === impl ConnectionGuard ===
 
-impl Place {
-    pub(super) fn connection(&self) -> &Arc<OpenConnection> {
+impl ConnectionGuard {
+    pub(super) fn connection(&self) -> &Arc<RegisteredConnection> {
         &self.connection
     }
 
-    /// Is done when the connection must be closed for another one.
-    pub(super) async fn lost(&self) {
+    /// Completes when the registry closes the connection for another one.
+    pub(super) async fn evicted(&self) {
         self.connection.close.cancelled().await;
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        // It is not there if it was closed for another one.
+        // An evicted connection is no longer in it.
         self.all.open().remove(&self.number);
     }
 }
@@ -233,36 +233,36 @@ mod tests {
         IpAddr::from([10, 0, a, b])
     }
 
-    fn is_closed(place: &Place) -> bool {
-        place.connection.close.is_cancelled()
+    fn is_closed(guard: &ConnectionGuard) -> bool {
+        guard.connection.close.is_cancelled()
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_connection_that_has_gone_longest_without_a_request_makes_room() {
-        let all = Arc::<OpenConnections>::default();
-        let mut places = Vec::new();
+        let all = Arc::<ConnectionRegistry>::default();
+        let mut guards = Vec::new();
         for number in 0..MAX_CONNECTIONS {
-            places.push(all.add(address(number)));
+            guards.push(all.add(address(number)));
             advance(Duration::from_millis(1)).await;
         }
-        places[0].connection().note_request();
+        guards[0].connection().note_request();
         let _more = [all.add(address(9_000)), all.add(address(9_001))];
-        let closed: Vec<_> = (0..MAX_CONNECTIONS).filter(|number| is_closed(&places[*number])).collect();
+        let closed: Vec<_> = (0..MAX_CONNECTIONS).filter(|number| is_closed(&guards[*number])).collect();
         assert_eq!(closed, [1, 2]);
-        places.truncate(10);
+        guards.truncate(10);
         assert_eq!(all.open().len(), 8 + 2);
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_address_closes_its_own_connections_alone() {
-        let all = Arc::<OpenConnections>::default();
+        let all = Arc::<ConnectionRegistry>::default();
         let other = all.add(address(1));
         advance(Duration::from_secs(1)).await;
-        let places: Vec<_> = (0..2 * MAX_CONNECTIONS).map(|_| all.add(address(2))).collect();
+        let guards: Vec<_> = (0..2 * MAX_CONNECTIONS).map(|_| all.add(address(2))).collect();
         assert!(!is_closed(&other));
-        assert_eq!(places.iter().filter(|place| !is_closed(place)).count(), MAX_PER_ADDRESS);
+        assert_eq!(guards.iter().filter(|guard| !is_closed(guard)).count(), MAX_PER_ADDRESS);
         assert_eq!(all.open().len(), MAX_PER_ADDRESS + 1);
-        drop(places);
+        drop(guards);
         assert_eq!(all.open().len(), 1);
     }
 
@@ -277,19 +277,19 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_response_that_is_not_read_for_longest_makes_room_for_another() {
-        let all = Arc::<OpenConnections>::default();
+        let all = Arc::<ConnectionRegistry>::default();
         let slots = Slots::new(SlotKind::Scrape, 2, Arc::clone(&all));
         let [reading, unread, page] = [1, 2, 3].map(|number| all.add(address(number)));
         page.connection().begin_response(None, true);
-        for place in [&unread, &reading] {
-            let slot = slots.take(place.connection().source().0).await;
-            place.connection().begin_response(slot, false);
+        for guard in [&unread, &reading] {
+            let slot = slots.take(guard.connection().source().0).await;
+            guard.connection().begin_response(slot, false);
         }
         advance(MIN_STALL).await;
         reading.connection().note_progress();
-        // The task of a connection that is closed drops its place and what it was sending.
+        // The task of a connection that is closed drops its guard and what it was sending.
         let (slot, ()) = tokio::join!(slots.take(address(4)), async {
-            unread.lost().await;
+            unread.evicted().await;
             drop(unread);
         });
         assert!(slot.is_some() && !is_closed(&reading) && !is_closed(&page));
