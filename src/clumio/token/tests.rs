@@ -86,7 +86,7 @@ async fn what_cannot_be_a_token_is_refused_without_being_shown() {
         let (_folder, path) = file_with(text);
         let why = token(TokenSource::File(path)).current().await.expect_err("it must be refused");
         assert!(why.starts_with("cannot read the token file /") && why.contains(problem), "{why}");
-        assert!(!why.contains("s3"), "{why}");
+        assert!(!why.contains("cret"), "{why}");
     }
     for text in ["\u{feff}s3cret\r\n", "s3cret", " s3cret\t"] {
         let (_folder, path) = file_with(text.as_bytes());
