@@ -228,8 +228,9 @@ async fn an_initial_sync_that_was_killed_resumes_at_its_last_slice() {
     let api = Api::start(options).await;
     let keys = format!(
         "{FAST}poll.requests_per_second = 20\npoll.lookback = \"24h\"\npoll.audit_interval = \"0s\"\n\
-         state.directory = \"state\"\n"
+         state.directory = \"state\"\nstate.retention = \"24h\"\n"
     );
+    // With the lookback as the retention, no history is read, whose slices are older.
     let keys = keys.replace("poll.requests_per_second = 0\n", "");
     let exporter = Exporter::following(&api, &keys).await;
     let synced = |config: &Config| instant(&state(config)?["sync_from"]);
